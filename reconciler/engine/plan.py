@@ -1,0 +1,55 @@
+"""What a planner returns: actions, a status, and when to look again.
+
+A planner is a pure function ``plan(desired, observed, now) -> Plan``. It does
+no I/O, reads no clock and draws no random numbers, so that every decision of
+the system can be tested as "state in, plan out".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reconciler.engine.resource import Status
+
+S = TypeVar("S", bound=Status)
+
+
+def action_key(*parts: object) -> str:
+    """A deterministic idempotency key from the parts that identify an effect.
+
+    The same uid, generation and step always give the same key, so that an
+    effect can be recognised after a crash between doing and recording it.
+    """
+    text = "\x1f".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One effect, named before it happens. Kinds subclass it with fields."""
+
+    key: str
+    """Idempotency key, see `action_key`."""
+
+    def describe(self) -> str:
+        """One line for events, logs and ``reconciler diff``."""
+        return f"{type(self).__name__} {self.key}"
+
+
+@dataclass(frozen=True)
+class Plan(Generic[S]):
+    """The outcome of planning one object once."""
+
+    status: S
+    """The status to report; written only if it differs from the live one."""
+
+    actions: tuple[Action, ...] = ()
+    """Effects to carry out in order. None of them is the steady state."""
+
+    requeue_after: float | None = None
+    """Seconds until the next look; None waits for an event."""
+
+    release: bool = False
+    """A deleting object has nothing left outside: drop our finalizer."""

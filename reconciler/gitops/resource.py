@@ -1,0 +1,192 @@
+"""ConfigRepository: where the desired state comes from."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from reconciler.engine.resource import (
+    Column,
+    Definition,
+    Duration,
+    Name,
+    Part,
+    Resource,
+    Rule,
+    Status,
+    StatusPart,
+    Timestamp,
+)
+
+
+class GitReference(Part):
+    """Which commit of the repository."""
+
+    branch: str = Field(
+        default="main",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$",
+        description="Branch to follow.",
+    )
+
+
+class GitSource(Part):
+    """A Git repository."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=2048,
+        pattern=r"^(https?|ssh|file)://[^\s]+$",
+        description="https://, ssh:// or file:// URL.",
+    )
+    ref: GitReference = Field(
+        default=GitReference(), description="What to check out."
+    )
+
+
+class DirectorySource(Part):
+    """A directory of the machine that runs the controller."""
+
+    path: str = Field(
+        max_length=4096,
+        pattern=r"^/[^\x00-\x1f]*$",
+        description="Absolute path; a save is applied at once.",
+    )
+
+
+class WriteBack(Part):
+    """Commit promotions to the repository."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Commit the promoted generation to spec.generation of "
+        "the Model's YAML, comments and order kept.",
+    )
+    author_name: str = Field(
+        default="reconciler", max_length=100, description="Author of commits."
+    )
+    author_email: str = Field(
+        default="reconciler@localhost",
+        max_length=254,
+        description="E-mail address of the author.",
+    )
+
+
+class ConfigRepositorySpec(Part):
+    """Desired state of a ConfigRepository."""
+
+    git: GitSource | None = Field(default=None, description="A Git source.")
+    directory: DirectorySource | None = Field(
+        default=None, description="A local directory."
+    )
+    path: str = Field(
+        default=".",
+        max_length=1024,
+        description="Folder of the source that holds the YAML.",
+    )
+    interval: Duration = Field(
+        default="1m", description="How often the source and drift are checked."
+    )
+    retry_interval: Duration = Field(
+        default="15s", description="Wait after a failure."
+    )
+    timeout: Duration = Field(
+        default="60s", description="Bound of one fetch and one apply."
+    )
+    prune: bool = Field(
+        default=True,
+        description="Delete what a previous revision created and this one "
+        "does not contain.",
+    )
+    target_namespace: Name = Field(
+        default="default", description="Namespace of objects that name none."
+    )
+    write_back: WriteBack = Field(
+        default=WriteBack(), description="Promotions to commit."
+    )
+    suspend: bool = Field(default=False, description="Stop following.")
+
+
+class InventoryEntry(StatusPart):
+    """One object that the repository owns."""
+
+    id: str
+    """``namespace_name_group_kind``."""
+
+    v: str
+    """API version."""
+
+
+class Attempt(StatusPart):
+    """One of the last attempts; equal ones are counted."""
+
+    revision: str
+    status: str
+    first_reconciled: Timestamp
+    last_reconciled: Timestamp
+    total: int = 1
+
+
+class ConfigRepositoryStatus(Status):
+    """Observed state of a ConfigRepository."""
+
+    last_applied_revision: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Newest revision that was applied whole.",
+    )
+    last_attempted_revision: str | None = Field(
+        default=None, max_length=256, description="Newest revision seen."
+    )
+    last_written_commit: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Newest commit that we pushed.",
+    )
+    inventory: tuple[InventoryEntry, ...] = Field(
+        default=(), max_length=10000, description="Objects that we own."
+    )
+    history: tuple[Attempt, ...] = Field(
+        default=(), max_length=5, description="The last attempts."
+    )
+
+
+class ConfigRepository(Resource):
+    """A folder in Git or on disk that says what should exist."""
+
+    definition: ClassVar[Definition] = Definition(
+        kind="ConfigRepository",
+        plural="configrepositories",
+        short="repo",
+        columns=(
+            Column("Revision", ".status.lastAppliedRevision"),
+            Column("URL", ".spec.git.url", priority=1),
+        ),
+        rules=(
+            Rule(
+                at="spec",
+                rule="has(self.git) != has(self.directory)",
+                message="exactly one of git and directory is required",
+            ),
+            Rule(
+                at="spec",
+                rule="!self.writeBack.enabled || has(self.git)",
+                message="writeBack needs a git source",
+            ),
+        ),
+        stage=0,
+    )
+
+    spec: ConfigRepositorySpec
+    status: ConfigRepositoryStatus = ConfigRepositoryStatus()
+
+
+AttemptStatus = Literal[
+    "ReconciliationSucceeded",
+    "ArtifactFailed",
+    "BuildFailed",
+    "ReconciliationFailed",
+    "PruneFailed",
+]
