@@ -1,1 +1,1 @@
-
+"""EvaluationSuite: metrics, the gate, and the run that judges a candidate."""
