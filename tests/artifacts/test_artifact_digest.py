@@ -28,10 +28,7 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-@settings(
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=40)
 @given(files=TREES, data=st.data())
 def test_time_mode_and_order_do_not_matter(tmp_path_factory, files, data):
     base = tmp_path_factory.mktemp("trees")
