@@ -1,1 +1,1 @@
-
+"""The `reconciler` command."""

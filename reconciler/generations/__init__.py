@@ -1,1 +1,1 @@
-
+"""Model, ModelGeneration and TrainingSchedule: the improvement loop."""

@@ -271,7 +271,9 @@ class ModelGeneration(Resource):
         short="gen",
         columns=(
             Column("Algorithm", ".spec.algorithm"),
-            Column("Progress", ".status.trainer.progressPercentage", "integer"),
+            Column(
+                "Progress", ".status.trainer.progressPercentage", "integer"
+            ),
             Column(
                 "ETA", ".status.trainer.estimatedRemainingSeconds", "integer"
             ),
@@ -286,7 +288,8 @@ class ModelGeneration(Resource):
             Rule(
                 at="spec",
                 rule="has(self.parentRef) != has(self.architecture)",
-                message="exactly one of parentRef and architecture is required",
+                message="exactly one of parentRef and architecture is "
+                "required",
             ),
         ),
         stage=3,
@@ -378,6 +381,13 @@ class PromotionRecord(StatusPart):
     """Pending until spec.generation names it (write-back)."""
 
 
+class RefusedGeneration(StatusPart):
+    """A generation that the serving process could not load."""
+
+    generation: str
+    message: str
+
+
 class LineageEntry(StatusPart):
     """One generation of the model, oldest first."""
 
@@ -399,10 +409,17 @@ class ModelStatus(Status):
         default=None, description="What answered before."
     )
     candidate: str | None = Field(
-        default=None, max_length=63, description="Newest unfinished generation."
+        default=None,
+        max_length=63,
+        description="Newest unfinished generation.",
     )
     promotion: PromotionRecord | None = Field(
         default=None, description="The newest promotion."
+    )
+    refused: RefusedGeneration | None = Field(
+        default=None,
+        description="The generation that could not be loaded; annotate with "
+        "reconciler.dev/requested-at to try again.",
     )
     endpoint: str | None = Field(
         default=None, max_length=2048, description="URL of the model's API."

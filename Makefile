@@ -1,0 +1,48 @@
+# Everything a user or CI runs. `make setup` is enough for all of it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := torch==2.13.0
+SHELL := /bin/bash
+export HF_HUB_OFFLINE = 1
+
+.PHONY: help setup demo test lint format bench crds clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
+		awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything that demo, test and bench need
+
+# torch comes first and from pip alone: uv does not see local wheels, and an
+# unpinned torch would pull a CUDA build of several gigabytes.
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt
+	@scripts/setup.sh "$(PYTHON)" "$(VENV)" "$(TORCH)"
+	@touch $@
+
+demo: setup ## Run the whole loop on this machine, in minutes
+	@$(BIN)/reconciler demo
+
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## Format, lint, types, layers, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m reconciler.cli.crds --check crds
+
+format: setup ## Rewrite files as the formatter wants them
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup ## Run the benchmarks, side by side with their peers
+	@$(BIN)/python -m benchmarks
+
+crds: setup ## Generate crds/ from the kinds
+	@$(BIN)/python -m reconciler.cli.crds crds
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) build .demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,312 @@
+"""Observe and act for ModelGeneration: runs, artifacts and feedback."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.artifacts import ArtifactStore
+from reconciler.compute.executor import Executor
+from reconciler.corpus import is_held_out
+from reconciler.engine.controller import (
+    Context,
+    Objects,
+    TransientError,
+    Watch,
+)
+from reconciler.engine.plan import Action, Plan
+from reconciler.engine.resource import ObjectKey, Resource
+from reconciler.evaluation.resource import EvaluationSuite
+from reconciler.feedback.export import export_preferences
+from reconciler.feedback.resource import FeedbackStore
+from reconciler.generations import generation_plan, lineage, stages
+from reconciler.generations.collected import Collected, read, write
+from reconciler.generations.generation_plan import (
+    CollectStage,
+    DiscardRuns,
+    Observed,
+    StartStage,
+)
+from reconciler.generations.resource import (
+    FeedbackData,
+    Model,
+    ModelGeneration,
+)
+from reconciler.generations.stages import STAGES, Inputs, Stage, StageView
+
+OUTPUTS: dict[Stage, str | None] = {
+    "data": "dataset",
+    "train": "model",
+    "evaluate": None,
+    "convert": "model",
+}
+Dsn = Callable[[Context, FeedbackStore], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The outside of a generation's controller."""
+
+    executor: Executor
+    artifacts: ArtifactStore
+    dsn: Dsn
+    """Connection string of a FeedbackStore."""
+
+
+class ModelGenerationController:
+    """Drives one candidate from data to verdict."""
+
+    kind = ModelGeneration
+    role = "controller"
+    finalizer = True
+
+    def __init__(self, adapters: Adapters) -> None:
+        self._executor = adapters.executor
+        self._artifacts = adapters.artifacts
+        self._dsn = adapters.dsn
+        self.watches: Sequence[Watch] = (
+            Watch(Model, _of_model),
+            Watch(EvaluationSuite, _of_suite),
+            Watch(FeedbackStore, _waiting_for_store),
+            Watch(ModelGeneration, _children),
+        )
+
+    async def observe(
+        self, ctx: Context, desired: ModelGeneration
+    ) -> Observed:
+        """Look at the runs and at what the generation refers to."""
+        return await asyncio.to_thread(self._observe, ctx.objects, desired)
+
+    def plan(
+        self, desired: ModelGeneration, observed: Observed, now: datetime
+    ) -> Plan[Any]:
+        """See `generation_plan.plan`."""
+        return generation_plan.plan(desired, observed, now)
+
+    async def act(
+        self, ctx: Context, desired: ModelGeneration, action: Action
+    ) -> None:
+        """Start, collect or discard."""
+        match action:
+            case StartStage(stage="data") if desired.spec.data.feedback:
+                feedback = desired.spec.data.feedback
+                await self._export(ctx, desired, feedback)
+            case StartStage(stage=stage, retry=retry):
+                await asyncio.to_thread(
+                    self._start, ctx.objects, desired, stage, retry
+                )
+            case CollectStage(stage=stage):
+                await asyncio.to_thread(self._collect, desired, stage)
+            case DiscardRuns():
+                await asyncio.to_thread(self._discard, desired)
+            case _:
+                msg = f"unknown action {action}"
+                raise TypeError(msg)
+
+    def _observe(self, objects: Objects, desired: ModelGeneration) -> Observed:
+        if desired.deleting:
+            return Observed(runs_exist=any(self._run_paths(desired)))
+        namespace = desired.metadata.namespace
+        model = objects.get(Model, namespace, desired.spec.model_ref.name)
+        production = model.status.production if model else None
+        name = production.generation if production else None
+        siblings = objects.list(ModelGeneration, namespace)
+        return Observed(
+            missing=self._missing(objects, desired),
+            stages={
+                stage: self._view(desired, stage)
+                for stage in STAGES
+                if stages.record_of(desired, stage) is None
+            },
+            production=name,
+            production_number=lineage.number_of(siblings, name),
+            serving_since=production.since if production else None,
+        )
+
+    def _missing(
+        self, objects: Objects, desired: ModelGeneration
+    ) -> str | None:
+        namespace, spec = desired.metadata.namespace, desired.spec
+        if objects.get(Model, namespace, spec.model_ref.name) is None:
+            return f"Model {spec.model_ref.name} does not exist"
+        suite = objects.get(EvaluationSuite, namespace, spec.suite_ref.name)
+        if suite is None:
+            return f"EvaluationSuite {spec.suite_ref.name} does not exist"
+        if spec.parent_ref is None:
+            return None
+        parent = objects.get(ModelGeneration, namespace, spec.parent_ref.name)
+        if parent is None:
+            return f"ModelGeneration {spec.parent_ref.name} does not exist"
+        if parent.status.weights_digest is None:
+            return f"ModelGeneration {spec.parent_ref.name} has no weights yet"
+        return None
+
+    def _view(self, desired: ModelGeneration, stage: Stage) -> StageView:
+        name = stages.run_name(desired, stage)
+        directory = self._executor.directory(name).path
+        collected = read(directory)
+        if collected is not None and self._is_stored(collected):
+            return StageView(
+                phase="Succeeded",
+                collected=collected.record,
+                facts=collected.facts,
+            )
+        state = self._executor.poll(name)
+        status, result = state.status, state.result
+        message = status.message if status else ""
+        return StageView(
+            phase=state.phase,
+            attempt=state.attempt,
+            step=status.step if status else 0,
+            max_steps=status.max_steps if status else None,
+            eta_seconds=status.eta_seconds if status else None,
+            metrics=tuple(sorted(status.metrics.items())) if status else (),
+            message=(result.message if result else "") or message,
+        )
+
+    def _is_stored(self, collected: Collected) -> bool:
+        digest = collected.record.digest
+        return digest is None or self._artifacts.has(digest)
+
+    def _start(
+        self,
+        objects: Objects,
+        desired: ModelGeneration,
+        stage: Stage,
+        retry: bool,
+    ) -> None:
+        namespace, spec = desired.metadata.namespace, desired.spec
+        model = objects.get(Model, namespace, spec.model_ref.name)
+        suite = objects.get(EvaluationSuite, namespace, spec.suite_ref.name)
+        if model is None or suite is None:
+            msg = "the model or its suite vanished"
+            raise TransientError(msg)
+        inputs = self._inputs(objects, desired)
+        request = stages.request(stage, desired, model, suite.spec, inputs)
+        self._executor.start(request, retry=retry)
+
+    def _inputs(self, objects: Objects, desired: ModelGeneration) -> Inputs:
+        status, parent_ref = desired.status, desired.spec.parent_ref
+        parent = (
+            objects.get(
+                ModelGeneration, desired.metadata.namespace, parent_ref.name
+            )
+            if parent_ref
+            else None
+        )
+        return Inputs(
+            dataset=self._path(status.data_digest),
+            dataset_digest=status.data_digest,
+            weights=self._path(status.weights_digest),
+            parent=self._path(parent.status.weights_digest)
+            if parent
+            else None,
+        )
+
+    def _path(self, digest: str | None) -> Path | None:
+        return self._artifacts.path(digest) if digest else None
+
+    def _collect(self, desired: ModelGeneration, stage: Stage) -> None:
+        name = stages.run_name(desired, stage)
+        run = self._executor.directory(name)
+        result = run.result()
+        if result is None or result.phase != "Succeeded":
+            msg = f"run {name} has no successful result to collect"
+            raise TransientError(msg)
+        output = OUTPUTS[stage]
+        digest = None
+        if output is not None:
+            digest = self._artifacts.put(run.path / result.outputs[output])
+        write(
+            run.path,
+            Collected.of(stage, name, digest, result.seconds, result.facts),
+        )
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+    async def _export(
+        self, ctx: Context, desired: ModelGeneration, data: FeedbackData
+    ) -> None:
+        store = ctx.objects.get(
+            FeedbackStore, desired.metadata.namespace, data.store_ref.name
+        )
+        if store is None or data.through is None:
+            msg = f"FeedbackStore {data.store_ref.name} does not exist"
+            raise TransientError(msg)
+        dsn = await self._dsn(ctx, store)
+        await asyncio.to_thread(self._export_rows, desired, data, dsn, store)
+
+    def _export_rows(
+        self,
+        desired: ModelGeneration,
+        data: FeedbackData,
+        dsn: str,
+        store: FeedbackStore,
+    ) -> None:
+        name = stages.run_name(desired, "data")
+        directory = self._executor.directory(name).path
+        directory.mkdir(parents=True, exist_ok=True)
+        target = directory / "output"
+        shutil.rmtree(target, ignore_errors=True)
+        report = export_preferences(
+            dsn,
+            data.after,
+            data.through or data.after,
+            target,
+            exclude=is_held_out,
+            rewards=store.spec.rewards,
+        )
+        digest = self._artifacts.put(target)
+        facts = {"export": report.to_dict()}
+        write(directory, Collected.of("data", name, digest, 0.0, facts))
+
+    def _run_paths(self, desired: ModelGeneration) -> Iterable[Path]:
+        for stage in STAGES:
+            name = stages.run_name(desired, stage)
+            path = self._executor.directory(name).path
+            if path.exists():
+                yield path
+
+    def _discard(self, desired: ModelGeneration) -> None:
+        for path in self._run_paths(desired):
+            self._executor.cancel(path.name)
+            shutil.rmtree(path)
+
+
+def _of_model(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    namespace, name = changed.metadata.namespace, changed.metadata.name
+    siblings = objects.list(ModelGeneration, namespace)
+    return [g.key for g in siblings if g.spec.model_ref.name == name]
+
+
+def _of_suite(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    namespace, name = changed.metadata.namespace, changed.metadata.name
+    return [
+        g.key
+        for g in objects.list(ModelGeneration, namespace)
+        if g.spec.suite_ref.name == name and not lineage.finished(g)
+    ]
+
+
+def _waiting_for_store(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    namespace, name = changed.metadata.namespace, changed.metadata.name
+    return [
+        g.key
+        for g in objects.list(ModelGeneration, namespace)
+        if g.spec.data.feedback is not None
+        and g.spec.data.feedback.store_ref.name == name
+        and g.status.data_digest is None
+    ]
+
+
+def _children(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    namespace, name = changed.metadata.namespace, changed.metadata.name
+    return [
+        g.key
+        for g in objects.list(ModelGeneration, namespace)
+        if g.spec.parent_ref is not None and g.spec.parent_ref.name == name
+    ]

@@ -1,0 +1,427 @@
+"""Planning of a Model: which generation serves, and getting it there.
+
+Pure. The old generation serves until the new one has answered; the pointer
+of the dataset moves after that, and a snapshot holds what it points at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from typing_extensions import override
+
+from reconciler.engine.conditions import Conditions, timestamp
+from reconciler.engine.plan import Action, Plan, action_key
+from reconciler.engine.resource import ANNOTATIONS, Status
+from reconciler.generations import lineage
+from reconciler.generations.resource import (
+    Model,
+    ModelGeneration,
+    ModelStatus,
+    PromotionRecord,
+    RefusedGeneration,
+    ServedGeneration,
+)
+
+POLL_SECONDS = 0.25
+LINEAGE_LIMIT = 50
+
+
+@dataclass(frozen=True)
+class StoreGeneration(Action):
+    """Put the generation's artifact into the dataset, immutable."""
+
+    generation: str
+    digest: str
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"store {self.generation} ({self.digest[:19]})"
+
+
+@dataclass(frozen=True)
+class EnsureServer(Action):
+    """Start the serving process if it does not run."""
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return "start the serving process"
+
+
+@dataclass(frozen=True)
+class Deploy(Action):
+    """Ask the serving process to load a generation beside the old one."""
+
+    generation: str
+    digest: str
+    device: str
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"deploy {self.generation} on {self.device}"
+
+
+@dataclass(frozen=True)
+class Activate(Action):
+    """Move the dataset's pointer to the generation that now answers."""
+
+    generation: str
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"point the dataset at {self.generation}"
+
+
+@dataclass(frozen=True)
+class Hold(Action):
+    """Snapshot: keep the generation whatever retention says."""
+
+    generation: str
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"snapshot {self.generation}"
+
+
+@dataclass(frozen=True)
+class Release(Action):
+    """Let retention remove a generation that no rollback needs."""
+
+    generation: str
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"release {self.generation}"
+
+
+@dataclass(frozen=True)
+class Undeploy(Action):
+    """Stop serving the model."""
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return "stop serving"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the serving process says of the model."""
+
+    generation: str
+    digest: str
+    device: str
+    state: str
+    """Serving, Loading or Failed."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a model's controller sees."""
+
+    generations: Sequence[ModelGeneration] = ()
+    missing: str | None = None
+    """The first thing that it refers to and that is not there (yet)."""
+
+    device: str | None = None
+    """First preferred device that this node has."""
+
+    device_problem: str = ""
+    stored: tuple[tuple[str, str], ...] = ()
+    """(generation, digest) in the dataset."""
+
+    held: frozenset[str] = frozenset()
+    pointer: str | None = None
+    server_alive: bool = False
+    endpoint: str | None = None
+    wanted: tuple[str, str] | None = None
+    """(generation, digest) that the serving process was asked for."""
+
+    served: Served | None = None
+
+
+def choose(
+    desired: Model, generations: Sequence[ModelGeneration]
+) -> str | None:
+    """Name of the generation that should serve.
+
+    A pin in spec.generation decides, with one exception: a promotion that is
+    newer than the pin serves until the pin was brought up to date by
+    write-back; once it was, changing the pin (git revert) decides again.
+    """
+    pin = desired.spec.generation
+    production = lineage.production_of(desired)
+    if desired.spec.suspend:
+        return production
+    if desired.spec.promotion.mode == "Manual":
+        return pin or production
+    record = desired.status.promotion
+    newest = lineage.newest_passed(generations)
+    promoted = record.generation if record else None
+    if newest is not None and newest.spec.number > max(
+        lineage.number_of(generations, promoted),
+        lineage.number_of(generations, pin) if record is None else 0,
+    ):
+        return newest.metadata.name
+    if record is not None and _pin_is_behind(record, pin):
+        return record.generation
+    return pin or promoted
+
+
+def _pin_is_behind(record: PromotionRecord, pin: str | None) -> bool:
+    return record.state == "Pending" and pin == record.previous_pin
+
+
+def plan(desired: Model, observed: Observed, now: datetime) -> Plan[Status]:
+    """Decide the next step of a model."""
+    if desired.deleting:
+        return _delete(desired, observed)
+    return _Planner(desired, observed, now).plan()
+
+
+def _delete(desired: Model, observed: Observed) -> Plan[Status]:
+    if observed.wanted is not None:
+        key = action_key(desired.metadata.uid, "undeploy")
+        return Plan(desired.status, (Undeploy(key),))
+    return Plan(desired.status, release=True)
+
+
+class _Planner:
+    """One pass over one model."""
+
+    def __init__(
+        self, desired: Model, observed: Observed, now: datetime
+    ) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.now = now
+        self.generations = lineage.of_model(
+            observed.generations, desired.metadata.name
+        )
+        self.status: ModelStatus = desired.status
+        self.problem: str | None = None
+        self.conditions = Conditions(
+            desired.status.conditions, desired.metadata.generation, now
+        )
+
+    def plan(self) -> Plan[Status]:
+        """The next step."""
+        if self.observed.missing is not None:
+            self.conditions.waiting(
+                "DependencyNotReady", self.observed.missing
+            )
+            return self._report()
+        name = self._usable(choose(self.desired, self.generations))
+        if name is None and self.problem is not None:
+            self.conditions.stalled("DeploymentFailed", self.problem)
+            return self._report()
+        if name is None:
+            self.conditions.waiting(
+                "NoGeneration", "no generation has passed its gate yet"
+            )
+            return self._report()
+        target = self._find(name)
+        if target is None or not lineage.passed(target):
+            return self._unusable(name, target)
+        if self.observed.device is None:
+            self.conditions.stalled(
+                "DeviceUnavailable", self.observed.device_problem
+            )
+            return self._report()
+        return self._drive(target, self.observed.device)
+
+    def _usable(self, name: str | None) -> str | None:
+        """What to serve instead, if the choice could not be loaded."""
+        refused = self.status.refused
+        if refused is None or refused.generation != name:
+            return name
+        asked = self.desired.metadata.annotations.get(ANNOTATIONS.requested_at)
+        if (
+            asked is not None
+            and asked != self.status.last_handled_reconcile_at
+        ):
+            self.status = self.status.model_copy(update={"refused": None})
+            return name
+        production = lineage.production_of(self.desired)
+        self.problem = (
+            f"{name}: {refused.message}; {production or 'nothing'} serves"
+        )
+        return production
+
+    def _find(self, name: str) -> ModelGeneration | None:
+        return next(
+            (g for g in self.generations if g.metadata.name == name), None
+        )
+
+    def _unusable(
+        self, name: str, target: ModelGeneration | None
+    ) -> Plan[Status]:
+        if target is None:
+            reason, problem = "GenerationNotFound", "does not exist"
+        elif lineage.finished(target):
+            reason = "GenerationRefused"
+            problem = f"is {lineage.phase(target)}"
+        else:
+            self.conditions.waiting(
+                "GenerationNotReady",
+                f"spec.generation {name} is {lineage.phase(target)}",
+            )
+            return self._report()
+        self.conditions.stalled(
+            reason,
+            f"spec.generation {name} {problem}; "
+            f"{lineage.production_of(self.desired) or 'nothing'} serves",
+        )
+        return self._report()
+
+    def _drive(self, target: ModelGeneration, device: str) -> Plan[Status]:
+        name = target.metadata.name
+        digest = target.status.artifact_digest or ""
+        for step in (
+            self._store(name, digest),
+            self._ensure_server(),
+            self._deploy(name, digest, device),
+        ):
+            if step is not None:
+                self._progressing(name, step.describe())
+                return self._report(step)
+        return self._await_answer(name, digest)
+
+    def _store(self, name: str, digest: str) -> Action | None:
+        if (name, digest) in self.observed.stored:
+            return None
+        return StoreGeneration(self._key("store", name, digest), name, digest)
+
+    def _ensure_server(self) -> Action | None:
+        if self.observed.server_alive:
+            return None
+        return EnsureServer(self._key("server"))
+
+    def _deploy(self, name: str, digest: str, device: str) -> Action | None:
+        if self.observed.wanted == (name, digest):
+            return None
+        return Deploy(self._key("deploy", name, digest), name, digest, device)
+
+    def _await_answer(self, name: str, digest: str) -> Plan[Status]:
+        served = self.observed.served
+        if served is None or served.generation != name:
+            self._progressing(name, f"{name} is being loaded")
+            return self._report(requeue_after=POLL_SECONDS)
+        if served.state == "Failed":
+            return self._refuse(name, served.message)
+        if served.state != "Serving" or served.digest != digest:
+            self._progressing(name, f"{name} is being loaded")
+            return self._report(requeue_after=POLL_SECONDS)
+        return self._settle(name, served)
+
+    def _refuse(self, name: str, message: str) -> Plan[Status]:
+        """The server could not load it: go back to what served."""
+        refused = RefusedGeneration(generation=name, message=message)
+        self.status = self.status.model_copy(update={"refused": refused})
+        self.conditions.stalled("DeploymentFailed", f"{name}: {message}")
+        back = lineage.production_of(self.desired) not in {None, name}
+        return self._report(requeue_after=0.0 if back else None)
+
+    def _settle(self, name: str, served: Served) -> Plan[Status]:
+        """The new one answers: pointer, snapshot, status."""
+        self._record_production(name, served)
+        self._record_promotion(name)
+        if self.problem is None:
+            self.conditions.ready("Serving", f"{name} on {served.device}")
+        else:
+            self.conditions.stalled("DeploymentFailed", self.problem)
+        if self.observed.pointer != name:
+            return self._report(Activate(self._key("activate", name), name))
+        if name not in self.observed.held:
+            return self._report(Hold(self._key("hold", name), name))
+        keep = {name, self._previous_name()}
+        for held in sorted(self.observed.held - keep):
+            return self._report(Release(self._key("release", held), held))
+        return self._report()
+
+    def _record_production(self, name: str, served: Served) -> None:
+        old = self.status.production
+        if old is not None and (old.generation, old.digest, old.device) == (
+            name,
+            served.digest,
+            served.device,
+        ):
+            return
+        changes: dict[str, object] = {
+            "production": ServedGeneration(
+                generation=name,
+                digest=served.digest,
+                device=served.device,
+                since=timestamp(self.now),
+            )
+        }
+        if old is not None and old.generation != name:
+            changes["previous"] = old
+        self.status = self.status.model_copy(update=changes)
+
+    def _record_promotion(self, name: str) -> None:
+        pin = self.desired.spec.generation
+        record = self.status.promotion
+        if record is None or (
+            record.generation != name
+            and lineage.number_of(self.generations, name)
+            > lineage.number_of(self.generations, record.generation)
+        ):
+            record = PromotionRecord(
+                generation=name, previous_pin=pin, state="Pending"
+            )
+        if record.generation == pin and record.state == "Pending":
+            record = record.model_copy(update={"state": "Recorded"})
+        self.status = self.status.model_copy(update={"promotion": record})
+
+    def _previous_name(self) -> str | None:
+        previous = self.status.previous
+        return previous.generation if previous else None
+
+    def _progressing(self, name: str, message: str) -> None:
+        reason = "Promoting"
+        production = lineage.production_of(self.desired)
+        if production is not None and lineage.number_of(
+            self.generations, production
+        ) > lineage.number_of(self.generations, name):
+            reason = "RollingBack"
+        self.conditions.progressing(reason, message)
+
+    def _key(self, *parts: str) -> str:
+        return action_key(self.desired.metadata.uid, *parts)
+
+    def _report(
+        self, *actions: Action, requeue_after: float | None = None
+    ) -> Plan[Status]:
+        production = self.status.production
+        name = production.generation if production else None
+        candidate = next(
+            (
+                g.metadata.name
+                for g in reversed(self.generations)
+                if not lineage.finished(g)
+            ),
+            None,
+        )
+        status = self.status.model_copy(
+            update={
+                "candidate": candidate,
+                "endpoint": self.observed.endpoint,
+                "lineage": tuple(
+                    lineage.entry(g) for g in self.generations[-LINEAGE_LIMIT:]
+                ),
+                "lineage_summary": lineage.summary(self.generations, name),
+                "conditions": self.conditions.build(),
+            }
+        )
+        return Plan(status, actions, requeue_after)
