@@ -1,1 +1,1 @@
-
+"""Models as services: convert, verify, load beside, switch, roll back."""
