@@ -1,1 +1,1 @@
-
+"""Long work in a durable directory: protocol, supervisor, worker."""
