@@ -152,6 +152,8 @@ class _Planner:
         production = lineage.production_of(model)
         if production is None:
             return self._bootstrap() if self._may_bootstrap() else None
+        if self._unsettled(model) is not None:
+            return None
         enough = (
             self.observed.new_rows >= self.desired.spec.learn_from.min_rows
         )

@@ -1,0 +1,1 @@
+"""`reconciler demo`: the whole loop on this machine, on real input."""

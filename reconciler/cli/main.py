@@ -1,0 +1,102 @@
+"""The `reconciler` command: parsing, dispatch, exit codes.
+
+Exit codes: 0 done, 1 it failed or a difference was found, 2 wrong usage.
+Modules of commands are imported when they are needed, so that ``--help`` and
+shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from reconciler import __version__
+from reconciler.cli.errors import CommandError
+
+COMMANDS = (
+    "up",
+    "demo",
+    "get",
+    "tree",
+    "diff",
+    "requests",
+    "feedback",
+    "generate",
+    "completion",
+)
+EPILOG = """\
+first steps:
+  reconciler demo                    see the whole loop on this machine
+  reconciler up                      run it here (state in .reconciler/)
+  reconciler get                     what there is, like kubectl get reconciler
+  reconciler tree                    where it came from
+
+Every command takes --state DIR (a local state directory) or --kubeconfig FILE
+(any Kubernetes API server). kubectl works with both.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(
+        prog="reconciler",
+        description="A declarative, GitOps-style reconciler for "
+        "self-improving models.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=__version__)
+    root.add_argument(
+        "--state",
+        metavar="DIR",
+        help="state directory of `reconciler up` (default: .reconciler)",
+    )
+    root.add_argument(
+        "--kubeconfig", metavar="FILE", help="API server to talk to instead"
+    )
+    root.add_argument(
+        "-n",
+        "--namespace",
+        default="default",
+        help="namespace (default: default)",
+    )
+    commands = root.add_subparsers(
+        dest="command", metavar="COMMAND", required=True
+    )
+    for name in COMMANDS:
+        importlib.import_module(f"reconciler.cli.{name}").add_parser(commands)
+    commands.add_parser(
+        "controlplane",
+        help="the embedded Kubernetes API server on its own",
+        add_help=False,
+    )
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["controlplane"]:
+        from reconciler.controlplane import cli
+
+        return cli.main(words[1:])
+    arguments = parser().parse_args(words)
+    try:
+        code: int = arguments.run(arguments)
+    except CommandError as error:
+        print(error if error.code == 0 else f"error: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from generation_objects import NOW, generation, model, passed, rejected
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.engine import conditions
+from reconciler.engine.resource import ANNOTATIONS
+from reconciler.generations.model_plan import (
+    Activate,
+    Deploy,
+    EnsureServer,
+    Hold,
+    Observed,
+    Release,
+    Served,
+    StoreGeneration,
+    Undeploy,
+    choose,
+    plan,
+)
+from reconciler.generations.resource import RefusedGeneration
+
+BLANK = Observed(device="CPU")
+
+
+def ready(outcome):
+    return conditions.find(outcome.status.conditions, "Ready")
+
+
+def apply(observed: Observed, action) -> Observed:
+    """The world after an action, with a server that loads at once."""
+    match action:
+        case StoreGeneration(generation=name, digest=digest):
+            return replace(observed, stored=(*observed.stored, (name, digest)))
+        case EnsureServer():
+            return replace(observed, server_alive=True, endpoint="http://x")
+        case Deploy(generation=name, digest=digest, device=device):
+            served = Served(name, digest, device, "Serving")
+            return replace(observed, wanted=(name, digest), served=served)
+        case Activate(generation=name):
+            return replace(observed, pointer=name)
+        case Hold(generation=name):
+            return replace(observed, held=observed.held | {name})
+        case Release(generation=name):
+            return replace(observed, held=observed.held - {name})
+    raise AssertionError(action)
+
+
+def settle(desired, observed):
+    """Apply plans until there is nothing to do; returns the end."""
+    done = []
+    for _ in range(40):
+        outcome = plan(desired, observed, NOW)
+        desired = desired.model_copy(update={"status": outcome.status})
+        if not outcome.actions and outcome.requeue_after is None:
+            return desired, observed, done
+        for action in outcome.actions:
+            observed = apply(observed, action)
+            done.append(action)
+    raise AssertionError(done)
+
+
+def test_without_a_generation_it_waits() -> None:
+    outcome = plan(model(), BLANK, NOW)
+    assert outcome.actions == ()
+    assert ready(outcome).reason == "NoGeneration"
+
+
+def test_the_first_generation_is_promoted_in_order() -> None:
+    observed = replace(BLANK, generations=[passed(1)])
+    desired, observed, done = settle(model(), observed)
+    assert [type(a) for a in done] == [
+        StoreGeneration,
+        EnsureServer,
+        Deploy,
+        Activate,
+        Hold,
+    ]
+    status = desired.status
+    assert status.production.generation == "m-1"
+    assert status.promotion.state == "Pending"
+    assert conditions.is_true(status.conditions, "Ready", 1)
+
+
+def test_the_old_one_is_production_until_the_new_one_answers() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    observed = replace(observed, generations=[passed(1), passed(2)])
+    loading = replace(
+        observed,
+        stored=(*observed.stored, ("m-2", "sha256:ir2")),
+        wanted=("m-2", "sha256:ir2"),
+        served=Served("m-2", "sha256:ir2", "CPU", "Loading"),
+    )
+    outcome = plan(desired, loading, NOW)
+    assert outcome.actions == ()
+    assert outcome.requeue_after is not None
+    assert outcome.status.production.generation == "m-1"
+    assert ready(outcome).reason == "Promoting"
+    assert ready(outcome).status == "False"
+
+
+def test_a_rejected_generation_changes_nothing() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    observed = replace(observed, generations=[passed(1), rejected(2)])
+    outcome = plan(desired, observed, NOW)
+    assert outcome.actions == ()
+    assert outcome.status.production.generation == "m-1"
+    assert outcome.status.lineage_summary == "[1] > x2"
+
+
+def promoted_to_two(pin):
+    generations = [passed(1, "t"), passed(2, "t")]
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=generations[:1])
+    )
+    observed = replace(observed, generations=generations)
+    desired, observed, _ = settle(desired, observed)
+    spec = desired.spec.model_copy(update={"generation": pin})
+    return desired.model_copy(update={"spec": spec}), observed
+
+
+def test_write_back_and_then_a_revert_roll_back() -> None:
+    written, observed = promoted_to_two("m-2")
+    written, observed, done = settle(written, observed)
+    assert done == []
+    assert written.status.promotion.state == "Recorded"
+    spec = written.spec.model_copy(update={"generation": "m-1"})
+    reverted = written.model_copy(update={"spec": spec})
+    first = plan(reverted, observed, NOW)
+    assert ready(first).reason == "RollingBack"
+    rolled, observed, done = settle(reverted, observed)
+    assert [type(a) for a in done] == [Deploy, Activate]
+    assert rolled.status.production.generation == "m-1"
+    assert rolled.status.previous.generation == "m-2"
+    again = plan(rolled, observed, NOW)
+    assert again.actions == ()
+    assert again.status.production.generation == "m-1"
+
+
+def test_removing_the_pin_by_a_revert_rolls_back_to_nothing_new() -> None:
+    """The first promotion's revert leaves no pin: the newest stays."""
+    written, observed = promoted_to_two("m-2")
+    written, observed, _ = settle(written, observed)
+    spec = written.spec.model_copy(update={"generation": None})
+    unpinned = written.model_copy(update={"spec": spec})
+    assert choose(unpinned, observed.generations) == "m-2"
+
+
+def test_an_outdated_pin_does_not_undo_a_promotion() -> None:
+    pinned = model(generation="m-1")
+    observed = replace(BLANK, generations=[passed(1)])
+    pinned, observed, _ = settle(pinned, observed)
+    observed = replace(observed, generations=[passed(1), passed(2)])
+    pinned, observed, _ = settle(pinned, observed)
+    assert pinned.status.production.generation == "m-2"
+    assert pinned.status.promotion.previous_pin == "m-1"
+    assert plan(pinned, observed, NOW).actions == ()
+
+
+def test_manual_mode_serves_only_the_pin() -> None:
+    manual = model(generation="m-1", promotion={"mode": "Manual"})
+    generations = [passed(1), passed(2)]
+    manual, observed, _ = settle(
+        manual, replace(BLANK, generations=generations)
+    )
+    assert manual.status.production.generation == "m-1"
+
+
+def test_a_pin_that_does_not_exist_keeps_what_serves() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    record = desired.status.promotion.model_copy(update={"state": "Recorded"})
+    desired = desired.model_copy(
+        update={
+            "spec": desired.spec.model_copy(update={"generation": "m-9"}),
+            "status": desired.status.model_copy(update={"promotion": record}),
+        }
+    )
+    outcome = plan(desired, observed, NOW)
+    assert outcome.actions == ()
+    assert ready(outcome).reason == "GenerationNotFound"
+    assert "m-1 serves" in ready(outcome).message
+
+
+def test_a_generation_that_does_not_load_is_refused_and_undone() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    broken = replace(
+        observed,
+        generations=[passed(1), passed(2)],
+        stored=(*observed.stored, ("m-2", "sha256:ir2")),
+        wanted=("m-2", "sha256:ir2"),
+        served=Served("m-2", "sha256:ir2", "CPU", "Failed", "bad weights"),
+    )
+    outcome = plan(desired, broken, NOW)
+    refused = desired.model_copy(update={"status": outcome.status})
+    assert outcome.status.refused.generation == "m-2"
+    desired, observed, done = settle(refused, broken)
+    assert [type(a) for a in done] == [Deploy]
+    assert done[0].generation == "m-1"
+    assert desired.status.production.generation == "m-1"
+    assert ready(plan(desired, observed, NOW)).reason == "DeploymentFailed"
+
+
+def test_a_refused_generation_is_tried_again_on_request() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    status = desired.status.model_copy(
+        update={"refused": RefusedGeneration(generation="m-2", message="bad")}
+    )
+    desired = model(
+        status.model_dump(by_alias=True),
+        meta={"annotations": {ANNOTATIONS.requested_at: "now"}},
+    )
+    observed = replace(observed, generations=[passed(1), passed(2)])
+    (action,) = plan(desired, observed, NOW).actions
+    assert isinstance(action, StoreGeneration)
+    assert action.generation == "m-2"
+
+
+def test_without_a_device_it_says_so() -> None:
+    observed = Observed(
+        generations=[passed(1)], device_problem="no NPU on this node"
+    )
+    outcome = plan(model(), observed, NOW)
+    assert ready(outcome).reason == "DeviceUnavailable"
+
+
+def test_suspended_keeps_serving() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    spec = desired.spec.model_copy(update={"suspend": True})
+    desired = desired.model_copy(update={"spec": spec})
+    observed = replace(observed, generations=[passed(1), passed(2)])
+    assert plan(desired, observed, NOW).actions == ()
+
+
+def test_deleting_stops_serving_first() -> None:
+    deleting = model(meta={"deletionTimestamp": "2026-11-25T11:00:00Z"})
+    served = replace(BLANK, wanted=("m-1", "d"))
+    assert [type(a) for a in plan(deleting, served, NOW).actions] == [Undeploy]
+    assert plan(deleting, BLANK, NOW).release
+
+
+def test_an_unfinished_generation_is_the_candidate() -> None:
+    observed = replace(BLANK, generations=[passed(1), generation(2)])
+    outcome = plan(model(), observed, NOW)
+    assert outcome.status.candidate == "m-2"
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=6),
+    st.sampled_from([None, "m-1", "m-2", "m-7"]),
+    st.sampled_from(["Automatic", "Manual"]),
+)
+def test_applying_plans_leads_to_an_empty_plan(outcomes, pin, mode) -> None:
+    generations = [
+        passed(n) if good else rejected(n)
+        for n, good in enumerate(outcomes, start=1)
+    ]
+    desired = model(promotion={"mode": mode})
+    if pin:
+        desired = model(generation=pin, promotion={"mode": mode})
+    desired, observed, _ = settle(
+        desired, replace(BLANK, generations=generations)
+    )
+    again = plan(desired, observed, NOW)
+    assert again.actions == ()
+    assert again.status == desired.status
+    production = desired.status.production
+    if production is not None:
+        index = int(production.generation.removeprefix("m-")) - 1
+        assert outcomes[index], "only what passed its gate ever serves"
