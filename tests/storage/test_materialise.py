@@ -71,9 +71,7 @@ def test_each_way_passes_verification(backend, source, how):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["btrfs", "xfs"])
-def test_reflinks_on_a_file_system_that_has_them(
-    tmp_path, source, kind
-):
+def test_reflinks_on_a_file_system_that_has_them(tmp_path, source, kind):
     maker = shutil.which(f"mkfs.{kind}")
     if maker is None or os.geteuid() != 0:
         pytest.skip(f"needs mkfs.{kind} and root")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def killed_at(step: int, operation: Callable[[], object]) -> bool:
         sys.addaudithook(hook)
         try:
             operation()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a child tells by its status
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -90,7 +91,7 @@ def full_at(step: int, operation: Callable[[], object]) -> bool:
             operation()
         except StorageError:
             os._exit(3)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a child tells by its status
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -105,14 +106,12 @@ def picture(root: Path) -> list[tuple[str, int, str]]:
         if ".probe-" in str(path):
             continue  # a test of the file system, not of ours
         if path.is_symlink():
-            rows.append((str(path.relative_to(root)), 0, os.readlink(path)))
+            rows.append((str(path.relative_to(root)), 0, str(path.readlink())))
             continue
         text = path.read_text() if path.is_file() else ""
         if path.parent.name == "manifests":
             text = "".join(
-                line
-                for line in text.splitlines()
-                if "createdAt" not in line
+                line for line in text.splitlines() if "createdAt" not in line
             )
         mode = path.stat().st_mode
         rows.append((str(path.relative_to(root)), mode, text))
@@ -162,7 +161,7 @@ def test_killed_anywhere_then_repeated_ends_the_same(
         root = tmp_path / f"try{step}"
         shutil.copytree(pristine, root, symlinks=True)
         backend = TreeBackend(root)
-        died = killed_at(step, lambda: OPERATIONS[operation](backend, new))
+        died = killed_at(step, partial(OPERATIONS[operation], backend, new))
         consistent(backend)
         OPERATIONS[operation](backend, new)
         consistent(backend)
@@ -182,7 +181,7 @@ def test_killed_anywhere_a_destroyed_layout_is_gone_in_the_end(
         root = tmp_path / f"try{step}"
         shutil.copytree(three.root, root, symlinks=True)
         backend = TreeBackend(root)
-        died = killed_at(step, lambda: destroy(backend, "default/layout"))
+        died = killed_at(step, partial(destroy, backend, "default/layout"))
         assert owner_of(root) in {"default/layout", None}
         destroy(backend, "default/layout")
         assert owner_of(root) is None
@@ -203,7 +202,7 @@ def test_a_full_disk_at_any_step_shows_nothing_half_done(
         root = tmp_path / f"try{step}"
         shutil.copytree(three.root, root, symlinks=True)
         backend = TreeBackend(root)
-        failed = full_at(step, lambda: OPERATIONS[operation](backend, new))
+        failed = full_at(step, partial(OPERATIONS[operation], backend, new))
         consistent(backend)
         if failed:
             assert backend.generations("docs") == before
