@@ -1,1 +1,1 @@
-
+"""The loop itself: work queue, plans, conditions, API client, kopf shell."""

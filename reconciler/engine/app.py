@@ -1,0 +1,334 @@
+"""The controllers of one process, tied together.
+
+Everything is listed once before the first pass, so that planners never
+mistake "not seen yet" for "does not exist"; after that the watcher's events
+and the answers to our own writes keep memory up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import (
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from typing import Any, Protocol
+
+from reconciler.engine.client import KubeClient
+from reconciler.engine.clock import Clock, utc_now
+from reconciler.engine.controller import (
+    Context,
+    Controller,
+    Role,
+    TerminalError,
+    TransientError,
+)
+from reconciler.engine.credentials import ClientSettings
+from reconciler.engine.dispatch import Dispatcher
+from reconciler.engine.errors import NotFoundError
+from reconciler.engine.lease import Lease, LeaseTerms
+from reconciler.engine.loop import Limits, Reconciler
+from reconciler.engine.metrics import Metrics
+from reconciler.engine.queue import WorkQueue
+from reconciler.engine.recorder import EventRecorder
+from reconciler.engine.relist import Relister
+from reconciler.engine.resource import API_VERSION, ObjectKey, Resource
+from reconciler.engine.store import ObjectStore
+from reconciler.engine.writethrough import WriteThrough
+
+logger = logging.getLogger(__name__)
+
+ROLES: frozenset[Role] = frozenset({"controller", "node"})
+
+
+class Watcher(Protocol):
+    """What tells us that objects change."""
+
+    async def start(
+        self,
+        kinds: Sequence[type[Resource]],
+        deliver: Callable[[str | None, Mapping[str, Any]], None],
+        probe: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """Begin, calling `deliver` in the current event loop."""
+
+    async def stop(self) -> None:
+        """End."""
+
+    async def ended(self) -> None:
+        """Wait for the end; raises what caused it if it was not `stop`."""
+
+
+class App:
+    """Controllers, their memory and their queue.
+
+    Args:
+        controllers: those whose role is not in `roles` are left out.
+        settings: how to reach the API server.
+        kinds: what to keep in memory besides the kinds that controllers own
+            or watch.
+        roles: what this process is.
+        workers: objects that are reconciled at the same time.
+        leader_elect: reconcile only while holding a Lease. Off on one
+            machine, where a lock of the state directory does the same and
+            nothing has to be written.
+        lease: which Lease.
+        resync: seconds between two full lists, which find what the watch
+            missed.
+        grace: seconds that passes under way get at the end.
+        limits: bounds of one pass.
+        clock: the time that planners see.
+        liveness: port of the health endpoint on 127.0.0.1, or None.
+    """
+
+    def __init__(
+        self,
+        controllers: Sequence[Controller[Any, Any]],
+        settings: ClientSettings | None = None,
+        *,
+        kinds: Sequence[type[Resource]] = (),
+        roles: Collection[Role] = ROLES,
+        workers: int = 4,
+        leader_elect: bool = False,
+        lease: LeaseTerms | None = None,
+        resync: float = 600.0,
+        grace: float = 10.0,
+        limits: Limits | None = None,
+        clock: Clock = utc_now,
+        liveness: int | None = None,
+    ) -> None:
+        self.settings = settings or ClientSettings()
+        self.liveness = liveness
+        self._controllers = _by_kind(controllers, roles)
+        self.kinds = _all_kinds(controllers, kinds)
+        self._workers, self._grace = workers, grace
+        self._leader_elect, self._lease_terms = leader_elect, lease
+        self.metrics = Metrics()
+        self.store = ObjectStore(self.kinds)
+        self.queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._dispatcher = Dispatcher(
+            self.store, self.queue, self._controllers
+        )
+        self.client = KubeClient(self.settings)
+        self._relister = Relister(
+            [kind.definition.kind for kind in self.kinds],
+            self._list,
+            self._dispatcher,
+            resync,
+        )
+        self._through = WriteThrough(self.client, self._dispatcher.updated)
+        self.recorder = EventRecorder(self.client, clock=clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reconciler = Reconciler(
+            self._controllers,
+            self.store,
+            self._dispatcher,
+            self.queue,
+            self.client,
+            Context(self.store, self._through, self.recorder, self.enqueue),
+            limits=limits,
+            clock=clock,
+            metrics=self.metrics,
+        )
+
+    def enqueue(self, key: ObjectKey) -> None:
+        """Have an object reconciled soon. Thread-safe while running."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.queue.add, key)
+
+    async def run(
+        self, watcher: Watcher, stop: asyncio.Event, ready: asyncio.Event
+    ) -> None:
+        """Reconcile until `stop` is set.
+
+        Args:
+            watcher: where events come from.
+            stop: set it to end; passes under way get their grace.
+            ready: set once everything is listed and passes start.
+
+        Raises:
+            TransientError: the API server is out of reach at the start, or
+                leadership was lost.
+            TerminalError: a kind is not installed, or no credentials work.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self.client.open()
+        try:
+            await self._lead(watcher, stop, ready)
+        finally:
+            await self.client.close()
+
+    def health(self) -> Mapping[str, Any]:
+        """What the health endpoint tells."""
+        last = self.metrics.last_turn
+        idle = None if last is None else round(time.monotonic() - last, 1)
+        return {
+            "queue": len(self.queue),
+            "inFlight": self.queue.in_flight,
+            "passes": self.metrics.passes(),
+            "actions": self.metrics.actions,
+            "statusWrites": self.metrics.status_writes,
+            "secondsSinceLastPass": idle,
+        }
+
+    async def _lead(
+        self, watcher: Watcher, stop: asyncio.Event, ready: asyncio.Event
+    ) -> None:
+        if not self._leader_elect:
+            await self._serve(watcher, stop, ready, [])
+            return
+        identity = f"{socket.gethostname()}-{os.getpid()}"
+        lease = Lease(self.client, identity, self._lease_terms)
+        if not await _first(lease.acquire(), stop):
+            return
+        try:
+            await self._serve(watcher, stop, ready, [lease.hold()])
+        finally:
+            await lease.release()
+
+    async def _serve(
+        self,
+        watcher: Watcher,
+        stop: asyncio.Event,
+        ready: asyncio.Event,
+        guards: Sequence[Coroutine[Any, Any, None]],
+    ) -> None:
+        background: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(guard) for guard in guards
+        ]
+        workers: list[asyncio.Task[None]] = []
+        try:
+            await self._list_all()
+            await watcher.start(self.kinds, self._deliver, self.health)
+            self._dispatcher.enqueue_all()
+            workers += [
+                asyncio.create_task(self._reconciler.work())
+                for _ in range(self._workers)
+            ]
+            background += [
+                asyncio.create_task(self.recorder.work()),
+                asyncio.create_task(self._relister.work()),
+                asyncio.create_task(watcher.ended()),
+                asyncio.create_task(stop.wait()),
+            ]
+            ready.set()
+            logger.info("Reconciling %d kinds", len(self._controllers))
+            await _until_any([*background, *workers], stop)
+        finally:
+            await self._wind_down(workers)
+            await watcher.stop()
+            await _cancel([*background, *workers])
+
+    async def _wind_down(self, workers: Sequence[asyncio.Task[None]]) -> None:
+        """Let passes under way end, and write the events that wait."""
+        self.queue.close()
+        self._relister.close()
+        if workers:
+            _, late = await asyncio.wait(workers, timeout=self._grace)
+            if late:
+                logger.warning("%d passes are cut off at the end", len(late))
+            await _cancel(late)
+        await self.recorder.close()
+
+    async def _list_all(self) -> None:
+        lists = await asyncio.gather(
+            *(self._list(kind.definition.kind) for kind in self.kinds)
+        )
+        for kind, raws in zip(self.kinds, lists, strict=True):
+            self._dispatcher.seed(kind.definition.kind, raws)
+
+    async def _list(self, kind: str) -> Sequence[Mapping[str, Any]]:
+        try:
+            return await self.client.list(API_VERSION, kind)
+        except NotFoundError as error:
+            msg = f"{error}: install its CustomResourceDefinition first"
+            raise TerminalError("KindNotInstalled", msg) from error
+
+    def _deliver(self, event: str | None, raw: Mapping[str, Any]) -> None:
+        """Take in an event of the watcher; None is an item of a list."""
+        if event == "DELETED":
+            self._dispatcher.deleted(raw)
+            return
+        self._dispatcher.updated(raw)
+        if event is None:
+            self._relister.relisted(str(raw.get("kind")))
+
+
+def _by_kind(
+    controllers: Sequence[Controller[Any, Any]], roles: Collection[Role]
+) -> Mapping[str, Controller[Any, Any]]:
+    """Controllers of these roles by kind.
+
+    Raises:
+        ValueError: two of them own the same kind.
+    """
+    found: dict[str, Controller[Any, Any]] = {}
+    for controller in controllers:
+        kind = controller.kind.definition.kind
+        if controller.role not in roles:
+            continue
+        if kind in found:
+            msg = f"two controllers own {kind}"
+            raise ValueError(msg)
+        found[kind] = controller
+    return found
+
+
+def _all_kinds(
+    controllers: Sequence[Controller[Any, Any]],
+    more: Sequence[type[Resource]],
+) -> Sequence[type[Resource]]:
+    """Kinds to keep in memory: of every role, as planners refer to them."""
+    kinds = {kind.definition.kind: kind for kind in more}
+    for controller in controllers:
+        watched = [watch.kind for watch in controller.watches]
+        for kind in [controller.kind, *watched]:
+            kinds[kind.definition.kind] = kind
+    return [kinds[name] for name in sorted(kinds)]
+
+
+async def _first(
+    waiting: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> bool:
+    """Whether the waiting ended before `stop` was set."""
+    task = asyncio.create_task(waiting)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            [task, stopped], return_when=asyncio.FIRST_COMPLETED
+        )
+        if task.done():
+            await task
+        return task.done()
+    finally:
+        await _cancel([task, stopped])
+
+
+async def _until_any(
+    tasks: Sequence[asyncio.Future[Any]], stop: asyncio.Event
+) -> None:
+    """Wait until `stop` is set or one of the tasks ends, which none should.
+
+    Raises:
+        TransientError: a task ended by itself; a restart may help.
+    """
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        return
+    for task in done:
+        await task
+    msg = "a part of the controller process ended early"
+    raise TransientError(msg)
+
+
+async def _cancel(tasks: Collection[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

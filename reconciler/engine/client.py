@@ -1,0 +1,242 @@
+"""The API server as controllers see it: raw JSON in and out.
+
+Writes are server-side applies under one stable field manager for objects
+and another for statuses, so that a repeated write changes nothing and a
+person's fields stay theirs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.engine.credentials import ClientSettings
+from reconciler.engine.errors import ConflictError, ExpiredError, NotFoundError
+from reconciler.engine.resource import API_VERSION, ObjectKey
+from reconciler.engine.transport import Query, Transport
+
+OBJECT_MANAGER = "reconciler"
+STATUS_MANAGER = "reconciler-status"
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the API server keeps a kind."""
+
+    plural: str
+    namespaced: bool
+
+
+class KubeClient:
+    """Implements `Client`; open it before use and close it afterwards.
+
+    Every method raises `TransientError` or `TerminalError` subclasses of
+    `reconciler.engine.errors`.
+    """
+
+    def __init__(self, settings: ClientSettings | None = None) -> None:
+        self._transport = Transport(settings or ClientSettings())
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+
+    async def open(self) -> None:
+        """Load the credentials."""
+        await self._transport.open()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def apply(
+        self,
+        body: dict[str, Any],
+        *,
+        force: bool = True,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Server-side apply with our field manager; returns the object."""
+        path = await self._path_of(body)
+        query = [("fieldManager", OBJECT_MANAGER)]
+        query += [("force", "true")] if force else []
+        query += [("dryRun", "All")] if dry_run else []
+        return await self._transport.request(
+            "PATCH", path, query=query, body=body, content_type=_APPLY
+        )
+
+    async def apply_status(
+        self, key: ObjectKey, status: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Make the status of one of our objects be this one.
+
+        Raises:
+            NotFoundError: the object is gone.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": dict(status),
+        }
+        query = [("fieldManager", STATUS_MANAGER), ("force", "true")]
+        return await self._transport.request(
+            "PATCH",
+            f"{await self._path_of(body)}/status",
+            query=query,
+            body=body,
+            content_type=_APPLY,
+        )
+
+    async def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object.
+
+        Raises:
+            ConflictError: it is there already, maybe by our own request
+                whose reply was lost.
+        """
+        collection, _, _ = (await self._path_of(body)).rpartition("/")
+        return await self._transport.request(
+            "POST",
+            collection,
+            query=[("fieldManager", OBJECT_MANAGER)],
+            body=body,
+        )
+
+    async def get(
+        self, api_version: str, kind: str, namespace: str | None, name: str
+    ) -> dict[str, Any] | None:
+        """The object as the server has it now, or None if there is none."""
+        path = await self._path(api_version, kind, namespace, name)
+        try:
+            return await self._transport.request("GET", path)
+        except NotFoundError:
+            return None
+
+    async def list(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+    ) -> Sequence[dict[str, Any]]:
+        """Objects of a kind, all pages of them."""
+        path = await self._path(api_version, kind, namespace, None)
+        query = [("labelSelector", label_selector)] if label_selector else []
+        try:
+            items = await self._pages(path, [*query, ("limit", str(_PAGE))])
+        except ExpiredError:
+            # The token of a page got too old: one answer with all of them.
+            items = await self._pages(path, query)
+        return [{"apiVersion": api_version, "kind": kind, **i} for i in items]
+
+    async def delete(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+    ) -> bool:
+        """Delete if there (and if the uid is that one); whether it was."""
+        path = await self._path(api_version, kind, namespace, name)
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+        }
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._transport.request("DELETE", path, body=options)
+        except NotFoundError:
+            return False
+        except ConflictError:
+            if uid is None:
+                raise
+            return False
+        return True
+
+    async def merge_patch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        patch: dict[str, Any],
+    ) -> dict[str, Any]:
+        """JSON merge patch of the main resource; returns the object.
+
+        With ``metadata.resourceVersion`` in the patch it is conflict-checked.
+        """
+        return await self._transport.request(
+            "PATCH",
+            await self._path(api_version, kind, namespace, name),
+            query=[("fieldManager", OBJECT_MANAGER)],
+            body=patch,
+            content_type=_MERGE,
+        )
+
+    async def _pages(
+        self, path: str, query: Query
+    ) -> Sequence[dict[str, Any]]:
+        items: deque[dict[str, Any]] = deque()
+        token = ""
+        while True:
+            more = [("continue", token)] if token else []
+            page = await self._transport.request(
+                "GET", path, query=[*query, *more]
+            )
+            items += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return tuple(items)
+
+    async def _path_of(self, body: Mapping[str, Any]) -> str:
+        meta = body["metadata"]
+        return await self._path(
+            body["apiVersion"],
+            body["kind"],
+            meta.get("namespace"),
+            meta["name"],
+        )
+
+    async def _path(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        name: str | None,
+    ) -> str:
+        endpoint = await self._endpoint(api_version, kind)
+        parts = [_root(api_version)]
+        if endpoint.namespaced and (namespace or name):
+            parts += ["namespaces", quote(namespace or "default", safe="")]
+        parts.append(endpoint.plural)
+        parts += [quote(name, safe="")] if name else []
+        return "/".join(parts)
+
+    async def _endpoint(self, api_version: str, kind: str) -> Endpoint:
+        """Where a kind lives; asked once per group and again if missing."""
+        if kind not in self._endpoints.get(api_version, {}):
+            found = await self._transport.request("GET", _root(api_version))
+            self._endpoints[api_version] = {
+                item["kind"]: Endpoint(item["name"], item["namespaced"])
+                for item in found.get("resources") or []
+                if "/" not in item["name"]
+            }
+        try:
+            return self._endpoints[api_version][kind]
+        except KeyError:
+            msg = f"the API server has no kind {kind} in {api_version}"
+            raise NotFoundError(msg) from None
+
+
+def _root(api_version: str) -> str:
+    prefix = "/apis" if "/" in api_version else "/api"
+    return f"{prefix}/{api_version}"

@@ -1,0 +1,153 @@
+"""JSON requests to the API server, with bounded repeats.
+
+Authentication, TLS and the connection pool are the official client's; its
+generated models are not used. A request may be repeated after its reply was
+lost, so callers send only what may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import orjson
+from kubernetes.aio.client.api_client import ApiClient
+
+from reconciler import __version__
+from reconciler.engine.credentials import ClientSettings, load_configuration
+from reconciler.engine.errors import UnavailableError, from_status
+
+logger = logging.getLogger(__name__)
+
+_REPEATABLE = frozenset({429, 500, 502, 503, 504})
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 10.0
+_LOST = (
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
+    TimeoutError,
+)
+
+Query = Sequence[tuple[str, str]]
+
+
+class Transport:
+    """A connection pool to one API server; open it before use."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        # The official client is not typed throughout.
+        self._api: Any = None
+        self._timeout = aiohttp.ClientTimeout(
+            total=settings.request_timeout,
+            sock_connect=settings.connect_timeout,
+        )
+
+    async def open(self) -> None:
+        """Load the credentials.
+
+        Raises:
+            TerminalError: there are none.
+        """
+        old = self._api
+        configuration = await load_configuration(self._settings)
+        self._api = ApiClient(configuration)
+        self._api.user_agent = f"reconciler/{__version__}"
+        if old is not None:
+            await old.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._api is not None:
+            await self._api.close()
+            self._api = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Send, repeat what may be cured by it, and return the JSON.
+
+        Raises:
+            TransientError: no good answer within the attempts.
+            TerminalError: the server refuses this request for good.
+        """
+        call = (method, path, query, body, content_type)
+        renewed = False
+        for attempt in range(1, self._settings.attempts + 1):
+            try:
+                code, headers, payload = await self._once(*call)
+            except _LOST as error:
+                if attempt == self._settings.attempts:
+                    text = f"the API server is out of reach: {_name(error)}"
+                    raise UnavailableError(text) from error
+                await asyncio.sleep(_pause(attempt, None))
+                continue
+            if code < HTTPStatus.BAD_REQUEST:
+                return payload
+            if code == HTTPStatus.UNAUTHORIZED and not renewed:
+                renewed = True
+                await self.open()
+            elif code in _REPEATABLE and attempt < self._settings.attempts:
+                await asyncio.sleep(_pause(attempt, headers))
+            else:
+                raise from_status(code, payload)
+        msg = "the API server did not accept our credentials in time"
+        raise UnavailableError(msg)
+
+    async def _once(
+        self, method: str, path: str, query: Query, body: Any, content: str
+    ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
+        if self._api is None:
+            msg = "the transport is not open"
+            raise RuntimeError(msg)
+        serialised = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query),
+            header_params={"Accept": "application/json"}
+            | ({} if body is None else {"Content-Type": content}),
+            auth_settings=["BearerToken"],
+        )
+        response = await self._api.call_api(
+            serialised[0],
+            serialised[1],
+            serialised[2],
+            body,
+            _request_timeout=self._timeout,
+        )
+        data = await response.read()
+        return response.status, response.headers, _decode(data)
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; a proxy's HTML becomes a message."""
+    try:
+        value = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError:
+        return {"message": data[:200].decode(errors="replace")}
+    return value if isinstance(value, dict) else {"message": str(value)[:200]}
+
+
+def _pause(attempt: int, headers: Mapping[str, str] | None) -> float:
+    """Seconds before the next attempt; the server's wish counts."""
+    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1))
+    jittered = wait * random.uniform(0.7, 1.0)  # noqa: S311 no secret
+    wish = (headers or {}).get("Retry-After", "")
+    if wish.isdigit():
+        return max(jittered, min(float(wish), _LONGEST_WAIT))
+    return jittered
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
