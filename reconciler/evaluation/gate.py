@@ -29,6 +29,8 @@ from reconciler.evaluation.bootstrap import (
 )
 from reconciler.evaluation.resource import EvaluationSuiteSpec, Verdict
 
+_FEWEST = 2
+
 Scores = Sequence[float | None]
 """One score per question; None or NaN where there is none."""
 
@@ -103,7 +105,7 @@ def judge(
     if None in limits.values():
         raise ValueError("every guardrail needs maxDrop")
     names = (suite.primary.name, *limits)
-    obstacle = _obstacle(names, baseline, candidate, suite.gate.min_samples)
+    obstacle = _obstacle(names, baseline, candidate)
     samples = len(candidate.get(suite.primary.name, ()))
     if obstacle is not None:
         return Judgement("Inconclusive", obstacle, samples)
@@ -124,9 +126,8 @@ def _obstacle(
     names: Sequence[str],
     baseline: Mapping[str, Scores],
     candidate: Mapping[str, Scores],
-    min_samples: int,
 ) -> str | None:
-    """Why there is no fair comparison, or None if there is one."""
+    """Why nothing can be compared, or None if it can."""
     for name in names:
         for who, scores in (("baseline", baseline), ("candidate", candidate)):
             missing = int(np.isnan(_array(scores.get(name, ()))).sum())
@@ -136,8 +137,8 @@ def _obstacle(
         old, new = len(baseline[name]), len(candidate[name])
         if old != new:
             return f"{name}: {new} scores against {old} of the baseline"
-        if new < max(2, min_samples):
-            return f"{new} questions are fewer than minSamples {min_samples}"
+        if new < _FEWEST:
+            return f"{new} questions are too few to compare anything"
     return None
 
 
@@ -195,6 +196,9 @@ def _verdict(
     )
     threshold = float(suite.gate.min_improvement)
     broken = [rail.describe() for rail in guardrails if not rail.kept]
+    if samples < suite.gate.min_samples:
+        few = f"fewer than minSamples {suite.gate.min_samples} questions"
+        return "Inconclusive", f"{few}: {numbers}"
     if found.low > threshold and not broken:
         return "Passed", f"better: {numbers}"
     if found.low > threshold:
