@@ -157,16 +157,16 @@ class ModelGenerationController:
                 facts=collected.facts,
             )
         state = self._executor.poll(name)
-        status, result = state.status, state.result
-        message = status.message if status else ""
+        status = state.status
         return StageView(
             phase=state.phase,
+            ended=state.ended,
             attempt=state.attempt,
             step=status.step if status else 0,
             max_steps=status.max_steps if status else None,
             eta_seconds=status.eta_seconds if status else None,
             metrics=tuple(sorted(status.metrics.items())) if status else (),
-            message=(result.message if result else "") or message,
+            message=state.message,
         )
 
     def _is_stored(self, collected: Collected) -> bool:

@@ -150,11 +150,11 @@ def improvement_of(report: Mapping[str, Any]) -> Improvement:
     return Improvement(
         metric=report["primary"],
         baseline=report["baseline"],
-        baseline_score=decimal(report["baselineScore"]),
-        score=decimal(report["score"]),
-        estimate=decimal(report["estimate"]),
-        ci_low=decimal(report["ciLow"]),
-        ci_high=decimal(report["ciHigh"]),
+        baseline_score=_measured(report["baselineScore"]),
+        score=_measured(report["score"]),
+        estimate=_measured(report["estimate"]),
+        ci_low=_measured(report["ciLow"]),
+        ci_high=_measured(report["ciHigh"]),
         samples=report["samples"],
         gate=report["gate"],
         message=report["message"],
@@ -163,6 +163,10 @@ def improvement_of(report: Mapping[str, Any]) -> Improvement:
             for g in report["guardrails"]
         ),
     )
+
+
+def _measured(value: float | None) -> str | None:
+    return None if value is None else decimal(value)
 
 
 def named(values: Mapping[str, object]) -> tuple[NamedValue, ...]:
@@ -243,13 +247,13 @@ class _Planner:
 
     def _drive(self, stage: Stage) -> Plan[ModelGenerationStatus]:
         view = self.observed.stages.get(stage, StageView())
-        if view.phase in {"Absent", "Preempted"}:
+        if view.phase in {"Pending", "Preempted"}:
             return self._start(stage, view)
         if view.phase == "Succeeded":
             self.conditions.progressing(DOING[stage], f"collecting {stage}")
             key = action_key(self.desired.metadata.uid, stage, "collect")
             return self._report(CollectStage(key, stage))
-        if view.phase == "Invalid":
+        if view.phase == "Invalid" or (view.phase == "Failed" and view.ended):
             return self._give_up(lineage.FAILED, f"{stage}: {view.message}")
         if view.phase == "Failed":
             return self._retry(stage, view)

@@ -26,7 +26,19 @@ from reconciler.generations.resource import (
 )
 
 POLL_SECONDS = 0.25
+CHECK_SECONDS = 10.0
+"""How often a model that serves is looked at: a dead server tells nobody."""
+
 LINEAGE_LIMIT = 50
+
+
+def slot(generation: str, digest: str) -> str:
+    """Name under which a dataset keeps a generation.
+
+    With a piece of the digest, so that a model that was deleted and made
+    again does not collide with what it stored before.
+    """
+    return f"{generation}-{digest.removeprefix('sha256:')[:8]}"
 
 
 @dataclass(frozen=True)
@@ -70,36 +82,36 @@ class Deploy(Action):
 class Activate(Action):
     """Move the dataset's pointer to the generation that now answers."""
 
-    generation: str
+    slot: str
 
     @override
     def describe(self) -> str:
         """One line for people."""
-        return f"point the dataset at {self.generation}"
+        return f"point the dataset at {self.slot}"
 
 
 @dataclass(frozen=True)
 class Hold(Action):
     """Snapshot: keep the generation whatever retention says."""
 
-    generation: str
+    slot: str
 
     @override
     def describe(self) -> str:
         """One line for people."""
-        return f"snapshot {self.generation}"
+        return f"snapshot {self.slot}"
 
 
 @dataclass(frozen=True)
 class Release(Action):
     """Let retention remove a generation that no rollback needs."""
 
-    generation: str
+    slot: str
 
     @override
     def describe(self) -> str:
         """One line for people."""
-        return f"release {self.generation}"
+        return f"release {self.slot}"
 
 
 @dataclass(frozen=True)
@@ -137,11 +149,15 @@ class Observed:
     """First preferred device that this node has."""
 
     device_problem: str = ""
-    stored: tuple[tuple[str, str], ...] = ()
-    """(generation, digest) in the dataset."""
+    stored: frozenset[str] = frozenset()
+    """Slots of the dataset that hold a generation."""
 
     held: frozenset[str] = frozenset()
+    """Slots that a snapshot of ours holds."""
+
     pointer: str | None = None
+    """Slot that the dataset points at."""
+
     server_alive: bool = False
     endpoint: str | None = None
     wanted: tuple[str, str] | None = None
@@ -298,7 +314,7 @@ class _Planner:
         return self._await_answer(name, digest)
 
     def _store(self, name: str, digest: str) -> Action | None:
-        if (name, digest) in self.observed.stored:
+        if slot(name, digest) in self.observed.stored:
             return None
         return StoreGeneration(self._key("store", name, digest), name, digest)
 
@@ -340,14 +356,25 @@ class _Planner:
             self.conditions.ready("Serving", f"{name} on {served.device}")
         else:
             self.conditions.stalled("DeploymentFailed", self.problem)
-        if self.observed.pointer != name:
-            return self._report(Activate(self._key("activate", name), name))
-        if name not in self.observed.held:
-            return self._report(Hold(self._key("hold", name), name))
-        keep = {name, self._previous_name()}
-        for held in sorted(self.observed.held - keep):
-            return self._report(Release(self._key("release", held), held))
-        return self._report()
+        return self._report(
+            *self._point(slot(name, served.digest)),
+            requeue_after=CHECK_SECONDS,
+        )
+
+    def _point(self, current: str) -> tuple[Action, ...]:
+        """Pointer, then snapshot, then what no rollback needs any more."""
+        if self.observed.pointer != current:
+            return (Activate(self._key("activate", current), current),)
+        if current not in self.observed.held:
+            return (Hold(self._key("hold", current), current),)
+        previous = self.status.previous
+        keep = {current}
+        if previous is not None:
+            keep.add(slot(previous.generation, previous.digest))
+        return tuple(
+            Release(self._key("release", held), held)
+            for held in sorted(self.observed.held - keep)
+        )
 
     def _record_production(self, name: str, served: Served) -> None:
         old = self.status.production
@@ -383,10 +410,6 @@ class _Planner:
         if record.generation == pin and record.state == "Pending":
             record = record.model_copy(update={"state": "Recorded"})
         self.status = self.status.model_copy(update={"promotion": record})
-
-    def _previous_name(self) -> str | None:
-        previous = self.status.previous
-        return previous.generation if previous else None
 
     def _progressing(self, name: str, message: str) -> None:
         reason = "Promoting"

@@ -209,11 +209,13 @@ class Improvement(StatusPart):
 
     metric: str
     baseline: str
-    baseline_score: Decimal
-    score: Decimal
-    estimate: Decimal
-    ci_low: Decimal
-    ci_high: Decimal
+    baseline_score: Decimal | None = None
+    score: Decimal | None = None
+    estimate: Decimal | None = None
+    """Absolute difference of the mean scores, candidate minus baseline."""
+
+    ci_low: Decimal | None = None
+    ci_high: Decimal | None = None
     samples: int
     gate: GateOutcome
     message: str = ""

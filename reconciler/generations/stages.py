@@ -24,8 +24,11 @@ UNTRAINED = "untrained"
 class StageView:
     """What is known of a stage's run."""
 
-    phase: str = "Absent"
-    """Absent, Pending, Running, Preempted, Succeeded, Failed or Invalid."""
+    phase: str = "Pending"
+    """Pending, Running, Preempted, Succeeded, Failed or Invalid."""
+
+    ended: bool = False
+    """Whether the run has a result: no retry will change it."""
 
     attempt: int = 0
     step: int = 0

@@ -70,7 +70,7 @@ def test_it_waits_for_what_it_refers_to() -> None:
     assert ready(outcome.status).reason == "DependencyNotReady"
 
 
-@pytest.mark.parametrize("phase", ["Absent", "Preempted"])
+@pytest.mark.parametrize("phase", ["Pending", "Preempted"])
 def test_a_preempted_stage_is_resumed(phase: str) -> None:
     observed = Observed(stages={"train": StageView(phase=phase, attempt=2)})
     (action,) = plan(with_stages("data"), observed, NOW).actions
@@ -125,8 +125,9 @@ def test_a_failed_stage_is_retried_up_to_the_limit() -> None:
     assert conditions.is_true(outcome.status.conditions, "Stalled")
 
 
-def test_an_invalid_request_is_never_retried() -> None:
-    view = StageView(phase="Invalid", attempt=1, message="no such thing")
+@pytest.mark.parametrize("phase", ["Invalid", "Failed"])
+def test_a_final_result_is_never_retried(phase: str) -> None:
+    view = StageView(phase=phase, ended=True, attempt=1, message="too lossy")
     outcome = plan(with_stages("data"), Observed(stages={"train": view}), NOW)
     assert outcome.actions == ()
     assert ready(outcome.status).reason == "Failed"

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from reconciler.engine import conditions
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.generations.model_plan import (
+    CHECK_SECONDS,
+    POLL_SECONDS,
     Activate,
     Deploy,
     EnsureServer,
@@ -20,6 +22,7 @@ from reconciler.generations.model_plan import (
     Undeploy,
     choose,
     plan,
+    slot,
 )
 from reconciler.generations.resource import RefusedGeneration
 
@@ -34,17 +37,19 @@ def apply(observed: Observed, action) -> Observed:
     """The world after an action, with a server that loads at once."""
     match action:
         case StoreGeneration(generation=name, digest=digest):
-            return replace(observed, stored=(*observed.stored, (name, digest)))
+            return replace(
+                observed, stored=observed.stored | {slot(name, digest)}
+            )
         case EnsureServer():
             return replace(observed, server_alive=True, endpoint="http://x")
         case Deploy(generation=name, digest=digest, device=device):
             served = Served(name, digest, device, "Serving")
             return replace(observed, wanted=(name, digest), served=served)
-        case Activate(generation=name):
+        case Activate(slot=name):
             return replace(observed, pointer=name)
-        case Hold(generation=name):
+        case Hold(slot=name):
             return replace(observed, held=observed.held | {name})
-        case Release(generation=name):
+        case Release(slot=name):
             return replace(observed, held=observed.held - {name})
     raise AssertionError(action)
 
@@ -55,7 +60,7 @@ def settle(desired, observed):
     for _ in range(40):
         outcome = plan(desired, observed, NOW)
         desired = desired.model_copy(update={"status": outcome.status})
-        if not outcome.actions and outcome.requeue_after is None:
+        if not outcome.actions and outcome.requeue_after != POLL_SECONDS:
             return desired, observed, done
         for action in outcome.actions:
             observed = apply(observed, action)
@@ -92,7 +97,7 @@ def test_the_old_one_is_production_until_the_new_one_answers() -> None:
     observed = replace(observed, generations=[passed(1), passed(2)])
     loading = replace(
         observed,
-        stored=(*observed.stored, ("m-2", "sha256:ir2")),
+        stored=observed.stored | {slot("m-2", "sha256:ir2")},
         wanted=("m-2", "sha256:ir2"),
         served=Served("m-2", "sha256:ir2", "CPU", "Loading"),
     )
@@ -141,6 +146,7 @@ def test_write_back_and_then_a_revert_roll_back() -> None:
     assert rolled.status.previous.generation == "m-2"
     again = plan(rolled, observed, NOW)
     assert again.actions == ()
+    assert again.requeue_after == CHECK_SECONDS
     assert again.status.production.generation == "m-1"
 
 
@@ -167,9 +173,7 @@ def test_an_outdated_pin_does_not_undo_a_promotion() -> None:
 def test_manual_mode_serves_only_the_pin() -> None:
     manual = model(generation="m-1", promotion={"mode": "Manual"})
     generations = [passed(1), passed(2)]
-    manual, observed, _ = settle(
-        manual, replace(BLANK, generations=generations)
-    )
+    manual, _, _ = settle(manual, replace(BLANK, generations=generations))
     assert manual.status.production.generation == "m-1"
 
 
@@ -197,7 +201,7 @@ def test_a_generation_that_does_not_load_is_refused_and_undone() -> None:
     broken = replace(
         observed,
         generations=[passed(1), passed(2)],
-        stored=(*observed.stored, ("m-2", "sha256:ir2")),
+        stored=observed.stored | {slot("m-2", "sha256:ir2")},
         wanted=("m-2", "sha256:ir2"),
         served=Served("m-2", "sha256:ir2", "CPU", "Failed", "bad weights"),
     )

@@ -1,0 +1,196 @@
+"""`reconciler up`: the control plane, the controllers, and what they need."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli.errors import CommandError
+from reconciler.cli.session import DEFAULT_STATE
+from reconciler.engine.paths import StateDirectory
+
+RUN_GRACE_SECONDS = 20.0
+SERVER_GRACE_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "up",
+        help="run the controllers here, with an embedded control plane",
+        description="Runs everything on this machine: an embedded Kubernetes "
+        "API (or, with --kubeconfig, the one that it names), the controllers, "
+        "PostgreSQL, and the process that serves models. Ctrl-C stops all of "
+        "it; training is checkpointed and goes on at the next start.",
+    )
+    parser.add_argument(
+        "--repository",
+        metavar="URL|DIR",
+        help="also follow this config repository or directory",
+    )
+    parser.add_argument(
+        "--roles",
+        default="controller,node",
+        metavar="ROLES",
+        help="controller, node, or both (default)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=4,
+        help="objects reconciled at the same time (4)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of the embedded API server"
+    )
+    parser.add_argument(
+        "--leader-elect",
+        action="store_true",
+        help="hold a Lease; for several replicas on a cluster",
+    )
+    parser.add_argument(
+        "--liveness", type=int, metavar="PORT", help="health on 127.0.0.1:PORT"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C."""
+    from reconciler.cli.lock import exclusive
+
+    started = time.monotonic()
+    _log(verbose=arguments.verbose)
+    root = Path(arguments.state) if arguments.state else DEFAULT_STATE
+    state = StateDirectory(root.resolve())
+    with exclusive(state.root), _api_server(state, arguments) as kubeconfig:
+        return asyncio.run(_up(state, kubeconfig, arguments, started))
+
+
+def roles_of(text: str) -> frozenset[str]:
+    """Parse ``--roles``.
+
+    Raises:
+        CommandError: a role is unknown.
+    """
+    from reconciler.engine.app import ROLES
+
+    roles = frozenset(part.strip() for part in text.split(",") if part.strip())
+    unknown = roles - ROLES
+    if unknown or not roles:
+        names = ", ".join(sorted(unknown)) or "none given"
+        msg = f"--roles: {names}; known are controller and node"
+        raise CommandError(msg, code=2)
+    return roles
+
+
+@contextmanager
+def _api_server(
+    state: StateDirectory, arguments: argparse.Namespace
+) -> Iterator[Path]:
+    if arguments.kubeconfig:
+        yield Path(arguments.kubeconfig)
+        return
+    from reconciler.controlplane.thread import ControlPlaneThread
+
+    plane = ControlPlaneThread(
+        state.controlplane, port=arguments.port, kubeconfig=state.kubeconfig
+    )
+    plane.start()
+    try:
+        yield state.kubeconfig
+    finally:
+        plane.stop()
+
+
+async def _up(
+    state: StateDirectory,
+    kubeconfig: Path,
+    arguments: argparse.Namespace,
+    started: float,
+) -> int:
+    from reconciler.cli import wiring
+    from reconciler.engine import shell
+    from reconciler.engine.app import App
+    from reconciler.engine.credentials import ClientSettings
+
+    stop, ready = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    node = wiring.node_of(state)
+    app = App(
+        wiring.controllers(node),
+        ClientSettings(kubeconfig=kubeconfig),
+        roles=roles_of(arguments.roles),  # type: ignore[arg-type]
+        workers=arguments.workers,
+        leader_elect=arguments.leader_elect,
+        liveness=arguments.liveness,
+    )
+    await _install(app, arguments)
+    announce = asyncio.create_task(_announce(ready, kubeconfig, started))
+    try:
+        await shell.run(app, stop, ready)
+    finally:
+        announce.cancel()
+        await asyncio.to_thread(_stop_processes, node)
+    return 0
+
+
+async def _install(app: Any, arguments: argparse.Namespace) -> None:
+    """Bring the CRDs (of an embedded API server) and the repository."""
+    from reconciler.cli.kinds import KINDS
+    from reconciler.cli.repository import repository_body
+    from reconciler.engine.client import KubeClient
+    from reconciler.engine.crd import render_crd
+
+    client = KubeClient(app.settings)
+    await client.open()
+    try:
+        if not arguments.kubeconfig:
+            for kind in KINDS:
+                await client.apply(render_crd(kind))
+        if arguments.repository:
+            await client.apply(
+                repository_body(arguments.repository, arguments.namespace)
+            )
+    finally:
+        await client.close()
+
+
+async def _announce(
+    ready: asyncio.Event, kubeconfig: Path, started: float
+) -> None:
+    await ready.wait()
+    seconds = time.monotonic() - started
+    print(f"ready in {seconds:.1f} s: export KUBECONFIG={kubeconfig}")
+    sys.stdout.flush()
+
+
+def _stop_processes(node: Any) -> None:
+    """Stop what runs detached: it would outlive us, and nobody asked."""
+    print("stopping: runs are checkpointed and resume at the next start")
+    sys.stdout.flush()
+    node.executor.stop_all(RUN_GRACE_SECONDS)
+    node.server.stop(SERVER_GRACE_SECONDS)
+    node.postgres.stop()
+
+
+def _log(*, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for name in ("kopf", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,172 @@
+"""Which controllers run, and what they are given. The only place that
+knows all capabilities."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.artifacts import ArtifactStore
+from reconciler.compute.local import LocalExecutor
+from reconciler.engine.controller import Controller, Objects, Watch
+from reconciler.engine.paths import StateDirectory
+from reconciler.engine.resource import ObjectKey, Resource
+from reconciler.evaluation.controller import EvaluationSuiteController
+from reconciler.evaluation.resource import EvaluationSuite, SuiteReport
+from reconciler.feedback.controller import FeedbackStoreController
+from reconciler.feedback.embedded import EmbeddedServer
+from reconciler.generations.generation_controller import (
+    Adapters,
+    ModelGenerationController,
+)
+from reconciler.generations.model_controller import ModelController
+from reconciler.generations.resource import (
+    Model,
+    ModelGeneration,
+)
+from reconciler.generations.schedule_controller import (
+    TrainingScheduleController,
+)
+from reconciler.gitops.controller import ConfigRepositoryController
+from reconciler.gitops.promotion import Promotion
+from reconciler.serving.process import ServerProcess
+from reconciler.storage.controller import DatasetLayoutController
+
+REPORT_LIMIT = 20
+
+
+@dataclass(frozen=True)
+class Node:
+    """The processes and stores of one machine."""
+
+    state: StateDirectory
+    executor: LocalExecutor
+    artifacts: ArtifactStore
+    postgres: EmbeddedServer
+    server: ServerProcess
+
+
+def node_of(state: StateDirectory) -> Node:
+    """Everything that lives below one state directory."""
+    return Node(
+        state=state,
+        executor=LocalExecutor(state.runs),
+        artifacts=ArtifactStore(state.artifacts),
+        postgres=EmbeddedServer(state.postgres),
+        server=ServerProcess(state.serving),
+    )
+
+
+def promotions(objects: Objects, namespace: str) -> Sequence[Promotion]:
+    """Promotions that spec.generation does not name yet."""
+    found = []
+    for model in objects.list(Model, namespace):
+        record = model.status.promotion
+        if record is None or record.state != "Pending" or model.deleting:
+            continue
+        generation = objects.get(ModelGeneration, namespace, record.generation)
+        found.append(
+            Promotion(
+                namespace=namespace,
+                model=model.metadata.name,
+                generation=record.generation,
+                previous=record.previous_pin,
+                evidence=evidence(generation) if generation else (),
+            )
+        )
+    return found
+
+
+def evidence(generation: ModelGeneration) -> tuple[str, ...]:
+    """Why a generation was promoted, as lines of a commit message."""
+    status, lines = generation.status, []
+    improvement = status.improvement
+    if improvement is not None:
+        lines.append(
+            f"{improvement.metric}: {improvement.score} against "
+            f"{improvement.baseline_score} of {improvement.baseline}, "
+            f"improvement {improvement.estimate} "
+            f"({improvement.ci_low} to {improvement.ci_high}), "
+            f"{improvement.samples} questions, gate {improvement.gate}"
+        )
+    lines += [
+        f"{name}: {digest}"
+        for name, digest in (
+            ("data", status.data_digest),
+            ("weights", status.weights_digest),
+            ("artifact", status.artifact_digest),
+        )
+        if digest
+    ]
+    return tuple(lines)
+
+
+def reports(
+    objects: Objects, namespace: str, suite: str
+) -> Sequence[SuiteReport]:
+    """Judgements of a suite, newest generation first."""
+    judged = [
+        g
+        for g in objects.list(ModelGeneration, namespace)
+        if g.spec.suite_ref.name == suite and g.status.improvement is not None
+    ]
+    judged.sort(
+        key=lambda g: (
+            g.metadata.creation_timestamp or "",
+            g.spec.number,
+            g.metadata.name,
+        ),
+        reverse=True,
+    )
+    return [_report(g) for g in judged[:REPORT_LIMIT]]
+
+
+def _report(generation: ModelGeneration) -> SuiteReport:
+    improvement = generation.status.improvement
+    if improvement is None:
+        msg = f"{generation.metadata.name} was not judged"
+        raise ValueError(msg)
+    return SuiteReport(
+        generation=generation.metadata.name,
+        gate=improvement.gate,
+        score=improvement.score,
+        improvement=improvement.estimate,
+        ci_low=improvement.ci_low,
+        ci_high=improvement.ci_high,
+    )
+
+
+def _suite_of(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    if not isinstance(changed, ModelGeneration):
+        return []
+    suite = objects.get(
+        EvaluationSuite,
+        changed.metadata.namespace,
+        changed.spec.suite_ref.name,
+    )
+    return [suite.key] if suite else []
+
+
+def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
+    """Every controller, for both roles."""
+    name = platform.node() or "localhost"
+    store = FeedbackStoreController(node.postgres)
+    return (
+        ConfigRepositoryController(
+            node.state.repositories,
+            promotions,
+            watches=(Watch(Model, _repositories),),
+        ),
+        store,
+        EvaluationSuiteController(
+            reports, watches=(Watch(ModelGeneration, _suite_of),)
+        ),
+        DatasetLayoutController(node.state.datasets, name),
+        ModelController(node.state.datasets, node.artifacts, node.server),
+        TrainingScheduleController(store.resolve_dsn, count_between),
+        ModelGenerationController(
+            Adapters(node.executor, node.artifacts, store.resolve_dsn)
+        ),
+    )

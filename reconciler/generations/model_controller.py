@@ -1,0 +1,232 @@
+"""Observe and act for Model: dataset, serving process, pointer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from reconciler.artifacts import ArtifactStore
+from reconciler.engine.controller import (
+    Context,
+    Objects,
+    Role,
+    TransientError,
+    Watch,
+)
+from reconciler.engine.plan import Action, Plan
+from reconciler.engine.resource import ObjectKey, Resource
+from reconciler.generations import lineage, model_plan
+from reconciler.generations.model_plan import (
+    Activate,
+    Deploy,
+    EnsureServer,
+    Hold,
+    Observed,
+    Release,
+    Served,
+    StoreGeneration,
+    Undeploy,
+)
+from reconciler.generations.resource import Model, ModelGeneration
+from reconciler.serving.documents import Desired, ServingState
+from reconciler.serving.process import ServerProcess, ServerStartError
+from reconciler.storage.backend import layout_backend
+from reconciler.storage.errors import StorageError
+from reconciler.storage.resource import DatasetLayout
+from reconciler.storage.tree import TreeBackend
+
+HOLD_TAG = "production"
+Devices = Callable[[Sequence[str]], tuple[str | None, str]]
+"""First device of a preference list that is there, else why none is."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The outside of a model's controller."""
+
+    datasets: Path
+    """Root of layouts that name no path."""
+
+    artifacts: ArtifactStore
+    server: ServerProcess
+    serving: ServingState
+    devices: Devices
+
+
+class ModelController:
+    """Has the right generation serve."""
+
+    kind = Model
+    role: ClassVar[Role] = "node"
+    finalizer = True
+
+    def __init__(self, adapters: Adapters) -> None:
+        self._adapters = adapters
+        self.watches: Sequence[Watch] = (
+            Watch(ModelGeneration, _of_generation),
+            Watch(DatasetLayout, _of_layout),
+        )
+
+    async def observe(self, ctx: Context, desired: Model) -> Observed:
+        """Look at the generations, the dataset and the serving process."""
+        return await asyncio.to_thread(self._observe, ctx.objects, desired)
+
+    def plan(
+        self, desired: Model, observed: Observed, now: datetime
+    ) -> Plan[Any]:
+        """See `model_plan.plan`."""
+        return model_plan.plan(desired, observed, now)
+
+    async def act(self, ctx: Context, desired: Model, action: Action) -> None:
+        """Store, deploy, point, hold."""
+        await asyncio.to_thread(self._act, ctx.objects, desired, action)
+
+    def _observe(self, objects: Objects, desired: Model) -> Observed:
+        serving, name = self._adapters.serving, served_name(desired)
+        wanted = serving.desired(name)
+        asked = (wanted.generation, wanted.digest) if wanted else None
+        if desired.deleting:
+            return Observed(wanted=asked)
+        layout = _layout(objects, desired)
+        if layout is None:
+            wants = desired.spec.storage
+            return Observed(
+                missing=f"DatasetLayout {wants.layout_ref.name} with dataset "
+                f"{wants.dataset} does not exist",
+                wanted=asked,
+            )
+        device, problem = self._adapters.devices(desired.spec.serving.devices)
+        info = self._adapters.server.info()
+        dataset = desired.spec.storage.dataset
+        backend = layout_backend(self._adapters.datasets, layout)
+        stored = frozenset(g.name for g in backend.generations(dataset))
+        return Observed(
+            generations=lineage.of_model(
+                objects.list(ModelGeneration, desired.metadata.namespace),
+                desired.metadata.name,
+            ),
+            device=device,
+            device_problem=problem,
+            stored=stored,
+            held=_held(backend, dataset, stored),
+            pointer=backend.current(dataset),
+            server_alive=info is not None,
+            endpoint=info.url if info else desired.status.endpoint,
+            wanted=asked,
+            served=self._served(name) if info else None,
+        )
+
+    def _served(self, name: str) -> Served | None:
+        found = self._adapters.serving.observed(name)
+        if found is None:
+            return None
+        return Served(
+            generation=found.generation,
+            digest=found.digest,
+            device=found.device,
+            state=found.state,
+            message=found.message,
+        )
+
+    def _act(self, objects: Objects, desired: Model, action: Action) -> None:
+        serving, name = self._adapters.serving, served_name(desired)
+        if isinstance(action, Undeploy):
+            serving.remove_desired(name)
+            return
+        if isinstance(action, EnsureServer):
+            self._ensure_server()
+            return
+        layout = _layout(objects, desired)
+        if layout is None:
+            msg = f"DatasetLayout of {desired.metadata.name} vanished"
+            raise TransientError(msg)
+        backend = layout_backend(self._adapters.datasets, layout)
+        try:
+            self._act_on_dataset(backend, desired, action)
+        except StorageError as error:
+            raise TransientError(str(error)) from error
+
+    def _ensure_server(self) -> None:
+        try:
+            self._adapters.server.ensure()
+        except ServerStartError as error:
+            raise TransientError(str(error)) from error
+
+    def _act_on_dataset(
+        self, backend: TreeBackend, desired: Model, action: Action
+    ) -> None:
+        dataset = desired.spec.storage.dataset
+        match action:
+            case StoreGeneration(generation=name, digest=digest):
+                source = self._adapters.artifacts.path(digest)
+                slot = model_plan.slot(name, digest)
+                backend.commit(dataset, slot, source, digest)
+            case Deploy(generation=name, digest=digest, device=device):
+                slot = model_plan.slot(name, digest)
+                path = backend.path(dataset, slot).resolve()
+                self._adapters.serving.write_desired(
+                    Desired(
+                        model=served_name(desired),
+                        path=str(path),
+                        generation=name,
+                        digest=digest,
+                        device=device,
+                    )
+                )
+            case Activate(slot=slot):
+                backend.activate(dataset, slot)
+            case Hold(slot=slot):
+                backend.hold(dataset, slot, HOLD_TAG)
+            case Release(slot=slot):
+                backend.release(dataset, slot, HOLD_TAG)
+            case _:
+                msg = f"unknown action {action}"
+                raise TypeError(msg)
+
+
+def served_name(model: Model) -> str:
+    """Name of the model in requests: its own in the default namespace."""
+    meta = model.metadata
+    if meta.namespace == "default":
+        return meta.name
+    return f"{meta.namespace}--{meta.name}"
+
+
+def _layout(objects: Objects, desired: Model) -> DatasetLayout | None:
+    wants = desired.spec.storage
+    layout = objects.get(
+        DatasetLayout, desired.metadata.namespace, wants.layout_ref.name
+    )
+    if layout is None or layout.deleting:
+        return None
+    names = {dataset.name for dataset in layout.spec.datasets}
+    return layout if wants.dataset in names else None
+
+
+def _held(
+    backend: TreeBackend, dataset: str, stored: frozenset[str]
+) -> frozenset[str]:
+    return frozenset(
+        slot for slot in stored if HOLD_TAG in backend.holds(dataset, slot)
+    )
+
+
+def _of_generation(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    if not isinstance(changed, ModelGeneration):
+        return []
+    model = objects.get(
+        Model, changed.metadata.namespace, changed.spec.model_ref.name
+    )
+    return [model.key] if model else []
+
+
+def _of_layout(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    return [
+        model.key
+        for model in objects.list(Model, changed.metadata.namespace)
+        if model.spec.storage.layout_ref.name == changed.metadata.name
+    ]
