@@ -97,11 +97,13 @@ def read_bundle(path: Path) -> Bundle:
     try:
         directory = path.resolve(strict=True)
     except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from error
+        msg = f"{path}: {error.strerror}"
+        raise BundleError(msg) from error
     manifest = read_manifest(directory)
     missing = {GRAPH, WEIGHTS, TOKENIZER} - set(manifest.files)
     if missing:
-        raise BundleError(f"{MANIFEST} lists no {', '.join(sorted(missing))}")
+        msg = f"{MANIFEST} lists no {', '.join(sorted(missing))}"
+        raise BundleError(msg)
     contents = {
         name: _verified(directory, name, digest)
         for name, digest in sorted(manifest.files.items())
@@ -159,28 +161,33 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     if not isinstance(data, dict):
-        raise BundleError(f"{path.name} is not a JSON object")
+        msg = f"{path.name} is not a JSON object"
+        raise BundleError(msg)
     return data
 
 
 def _verified(directory: Path, name: str, digest: str) -> bytes:
     data = _read(directory, name)
     if sha256(data) != digest:
-        raise BundleError(
+        msg = (
             f"{name} is not the file that was validated: {MANIFEST} says "
             f"{digest[:19]}, found {sha256(data)[:19]} ({len(data)} bytes)"
         )
+        raise BundleError(msg)
     return data
 
 
 def _read(directory: Path, name: str) -> bytes:
     if Path(name).name != name:
-        raise BundleError(f"{name!r} is not a plain file name")
+        msg = f"{name!r} is not a plain file name"
+        raise BundleError(msg)
     try:
         with (directory / name).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BundleError(f"{name}: {error.strerror}") from error
+        msg = f"{name}: {error.strerror}"
+        raise BundleError(msg) from error
     if len(data) > MAX_BYTES:
-        raise BundleError(f"{name} is larger than {MAX_BYTES} bytes")
+        msg = f"{name} is larger than {MAX_BYTES} bytes"
+        raise BundleError(msg)
     return data

@@ -22,7 +22,8 @@ _TAIL = 400
 
 
 async def run_probe(
-    question: Question, timeout: float = TIMEOUT  # noqa: ASYNC109
+    question: Question,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109
 ) -> Report:
     """Exercise a bundle in a process of its own, bounded in time."""
     process = await asyncio.create_subprocess_exec(
@@ -81,5 +82,3 @@ def child_environment() -> dict[str, str]:
     package = os.path.dirname(os.path.dirname(reconciler.__file__))  # noqa: PTH120
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-

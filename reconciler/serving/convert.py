@@ -85,9 +85,7 @@ def convert(run: RunDirectory, request: Request) -> Result:
     return result
 
 
-def build(
-    model: Any, wanted: ConvertParameters, directory: Path
-) -> Manifest:
+def build(model: Any, wanted: ConvertParameters, directory: Path) -> Manifest:
     """Write the graph, the quantised weights and what goes with them."""
     for name in (TOKENIZER, *CONFIG_FILES):
         if (wanted.model / name).exists():

@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     import torch
 
@@ -38,7 +40,8 @@ def load_reference(directory: Path) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    return model.eval()
+    model.train(mode=False)
+    return model
 
 
 class _TracedCache:
@@ -78,6 +81,7 @@ def _wrapper(model: Any) -> Any:
             super().__init__()
             self.model = model
 
+        @override
         def forward(
             self,
             input_ids: torch.Tensor,
@@ -87,8 +91,9 @@ def _wrapper(model: Any) -> Any:
         ) -> tuple[torch.Tensor, ...]:
             cache = _TracedCache(past)
             columns = torch.arange(attention_mask.shape[1])
-            causal = columns[None, None, None, :] <= (
-                position_ids[:, None, :, None]
+            causal = (
+                columns[None, None, None, :]
+                <= (position_ids[:, None, :, None])
             )
             allowed = causal & attention_mask[:, None, None, :].bool()
             result = self.model(

@@ -54,10 +54,11 @@ def generate(
     """
     room = model.manifest.context_length - len(prompt)
     if not prompt or room < 1:
-        raise ValueError(
+        msg = (
             f"the prompt has {len(prompt)} tokens; from 1 to "
             f"{model.manifest.context_length - 1} fit"
         )
+        raise ValueError(msg)
     limits = Limits(min(limits.max_tokens, room), limits.stop)
     answers = [Answer(sampler) for sampler in samplers]
     if limits.max_tokens < 1:

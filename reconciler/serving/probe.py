@@ -134,9 +134,7 @@ def _complete(model: LoadedModel) -> str:
     return answers[0].text
 
 
-def _score(
-    model: LoadedModel, sequence: Sequence[int]
-) -> tuple[Score, bool]:
+def _score(model: LoadedModel, sequence: Sequence[int]) -> tuple[Score, bool]:
     import numpy as np
 
     first = _logits(model, sequence)
@@ -158,7 +156,7 @@ def _logits(
     import numpy as np
 
     with model.session() as session:
-        logits = session.feed([sequence])[0].copy()
+        logits: NDArray[np.float32] = session.feed([sequence])[0].copy()
     if not np.isfinite(logits).all():
         raise NotFiniteError("the model computes NaN or infinity")
     return logits

@@ -142,15 +142,17 @@ def load_tokenizer(bundle: Bundle) -> Any:
     try:
         tokenizer = Tokenizer.from_str(bundle.tokenizer)
     except Exception as error:  # the binding raises plain Exception
-        raise BundleError(f"tokenizer.json: {error}") from error
+        msg = f"tokenizer.json: {error}"
+        raise BundleError(msg) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     size = tokenizer.get_vocab_size()
     if size > bundle.manifest.vocabulary_size:
-        raise BundleError(
+        msg = (
             f"tokenizer.json has {size} tokens, the model knows "
             f"{bundle.manifest.vocabulary_size}: it belongs to another model"
         )
+        raise BundleError(msg)
     canary = bundle.manifest.canary
     if canary and tuple(tokenizer.encode(canary.text).ids) != canary.tokens:
         raise BundleError(
@@ -170,11 +172,13 @@ def _compile(bundle: Bundle, device: str) -> Any:
         graph = core.read_model(bundle.graph, openvino.Tensor(weights))
         found = {port.get_any_name() for port in graph.inputs}
         if found != INPUTS:
-            raise BundleError(f"the graph has the inputs {sorted(found)}")
+            msg = f"the graph has the inputs {sorted(found)}"
+            raise BundleError(msg)
         options = compile_options(bundle.manifest, device)
         return core.compile_model(graph, device, options)
     except RuntimeError as error:
-        raise BundleError(f"{device}: {first_line(error)}") from error
+        msg = f"{device}: {first_line(error)}"
+        raise BundleError(msg) from error
 
 
 def first_line(error: Exception) -> str:

@@ -59,7 +59,8 @@ class Sampler:
         # Subtract before dividing: a tiny temperature must not overflow.
         centred = logits.astype(np.float64) - float(np.max(logits))
         weights: NDArray[np.float64] = np.exp(centred / self.temperature)
-        return weights / weights.sum()
+        weights /= weights.sum()
+        return weights
 
 
 def log_likelihood(
@@ -72,4 +73,5 @@ def log_likelihood(
     top = rows.max(axis=-1, keepdims=True)
     norm = np.log(np.exp(rows - top).sum(axis=-1)) + top[:, 0]
     chosen: NDArray[np.float64] = rows[np.arange(len(rows)), tokens]
-    return chosen - norm
+    chosen -= norm
+    return chosen
