@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reconciler.evaluation.student import normal_quantile, t_quantile
+from reconciler.evaluation.distributions import normal_quantile, t_quantile
 
 Array = npt.NDArray[np.float64]
 

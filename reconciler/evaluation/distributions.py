@@ -1,4 +1,4 @@
-"""Quantiles of the normal and of Student's t distribution, without scipy."""
+"""The normal, Student's t and beta distributions, without scipy."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def t_quantile(p: float, freedom: int) -> float:
 def _t_cdf(t: float, freedom: int) -> float:
     """P(T < t) for t >= 0."""
     x = freedom / (freedom + t * t)
-    return 1 - _incomplete_beta(freedom / 2, 0.5, x) / 2
+    return 1 - incomplete_beta(freedom / 2, 0.5, x) / 2
 
 
-def _incomplete_beta(a: float, b: float, x: float) -> float:
+def incomplete_beta(a: float, b: float, x: float) -> float:
     """Regularised incomplete beta function I_x(a, b)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly
-        return 1 - _incomplete_beta(b, a, 1 - x)
+        return 1 - incomplete_beta(b, a, 1 - x)
     front = math.exp(
         a * math.log(x)
         + b * math.log1p(-x)
