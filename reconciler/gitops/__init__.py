@@ -1,1 +1,1 @@
-
+"""ConfigRepository: what should exist comes from Git or a directory."""

@@ -38,8 +38,9 @@ class GitSource(Part):
     url: str = Field(
         min_length=1,
         max_length=2048,
-        pattern=r"^(https?|ssh|file)://[^\s]+$",
-        description="https://, ssh:// or file:// URL.",
+        pattern=r"^(https?://[^\s@/]+(/\S*)?"
+        r"|ssh://([^\s@:/]+@)?[^\s@/]+/\S+|file:///\S+)$",
+        description="https://, ssh:// or file:// URL, without a password.",
     )
     ref: GitReference = Field(
         default=GitReference(), description="What to check out."

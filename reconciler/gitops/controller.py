@@ -1,0 +1,286 @@
+"""ConfigRepository: follow a source and make the API server agree."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.engine.controller import (
+    Context,
+    Role,
+    TransientError,
+    Watch,
+)
+from reconciler.engine.errors import (
+    AccessDeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from reconciler.engine.plan import Action
+from reconciler.engine.resource import ObjectKey, parse_duration
+from reconciler.gitops.directory import DirectoryWatch
+from reconciler.gitops.enforce import Enforcer, scopes
+from reconciler.gitops.live import stale
+from reconciler.gitops.manifest import api_version
+from reconciler.gitops.memory import Done, Memory
+from reconciler.gitops.observation import Observation, Problem
+from reconciler.gitops.plan import (
+    Apply,
+    Commit,
+    ConfigPlan,
+    Prune,
+    Tell,
+    plan,
+)
+from reconciler.gitops.promote import (
+    Promoter,
+    Promotions,
+    no_promotions,
+    writing_back,
+)
+from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.source import Look
+from reconciler.gitops.threads import Threads
+from reconciler.gitops.tree import SourceError
+
+__all__ = [
+    "ConfigRepositoryController",
+    "Promotion",
+    "Promotions",
+    "writing_back",
+]
+
+_REFUSED = (InvalidError, NotFoundError, AccessDeniedError)
+
+
+class ConfigRepositoryController:
+    """Implements `Controller` for ConfigRepository.
+
+    Args:
+        root: folder for mirrors and records (``STATE/repositories``).
+        promotions: tells which promotions wait to be committed.
+        watches: other kinds whose changes concern a repository.
+        clock: monotonic seconds.
+    """
+
+    kind: type[ConfigRepository] = ConfigRepository
+    role: Role = "controller"
+    finalizer = True
+
+    def __init__(
+        self,
+        root: Path,
+        promotions: Promotions = no_promotions,
+        watches: Sequence[Watch] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.watches = watches
+        self._root = root
+        self._promotions = promotions
+        self._clock = clock
+        self._memories: dict[ObjectKey, tuple[str, Memory]] = {}
+        self._watch = DirectoryWatch()
+        self._threads = Threads()
+
+    async def stop(self) -> None:
+        """Stop watching directories and give the threads back."""
+        await self._watch.stop()
+        self._threads.stop()
+
+    def _memory(self, desired: ConfigRepository) -> Memory:
+        """What is remembered; a namesake with another uid is another."""
+        uid = desired.metadata.uid
+        known = self._memories.get(desired.key)
+        if known is None or known[0] != uid:
+            known = (uid, Memory.of(desired, self._root))
+            self._memories[desired.key] = known
+        return known[1]
+
+    async def observe(
+        self, ctx: Context, desired: ConfigRepository
+    ) -> Observation:
+        """Read the source if it is time, and compare with the server.
+
+        Raises:
+            TransientError: the API server does not answer.
+        """
+        memory = self._memory(desired)
+        self._follow(ctx, desired)
+        if desired.deleting:
+            return await self._leaving(ctx, desired, memory)
+        if desired.spec.suspend:
+            return Observation()
+        now = self._clock()
+        look = await self._threads.run(memory.source.look, desired, now)
+        enforcer = Enforcer(ctx.client, self._threads, desired, memory)
+        found = memory.judge(desired, await enforcer.observe(look), now)
+        if found.objects is not None:
+            keep = frozenset(s.desired.id for s in found.objects)
+            inventory = desired.status.inventory
+            gone = await stale(ctx.client, inventory, keep, memory.ownership)
+            found = replace(found, stale=gone)
+        found = await self._promoted(ctx, desired, memory, found)
+        _announce(ctx, desired, memory, found, look)
+        return found
+
+    async def _promoted(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        found: Observation,
+    ) -> Observation:
+        promoter = Promoter(self._threads, desired, memory)
+        try:
+            state = await promoter.observe(
+                ctx.objects, self._promotions, found, self._clock()
+            )
+        except SourceError as error:
+            msg = f"cannot read the history of the branch: {error}"
+            raise TransientError(msg) from error
+        return replace(found, write_back=state)
+
+    def _follow(self, ctx: Context, desired: ConfigRepository) -> None:
+        """Have a save in a followed directory start a pass."""
+        name, key = str(desired.key), desired.key
+        directory = desired.spec.directory
+        idle = desired.deleting or desired.spec.suspend
+        if directory is None or idle:
+            self._watch.forget(name)
+            return
+        self._watch.follow(name, directory.path, lambda: ctx.enqueue(key))
+
+    async def _leaving(
+        self, ctx: Context, desired: ConfigRepository, memory: Memory
+    ) -> Observation:
+        """The inventory of a repository that is being deleted."""
+        inventory = desired.status.inventory
+        gone = await stale(
+            ctx.client, inventory, frozenset(), memory.ownership
+        )
+        found = Observation(stale=gone)
+        return memory.judge(desired, found, self._clock())
+
+    def plan(
+        self, desired: ConfigRepository, observed: Observation, now: datetime
+    ) -> ConfigPlan:
+        """Pure: see `reconciler.gitops.plan.plan`."""
+        return plan(desired, observed, now)
+
+    async def act(
+        self, ctx: Context, desired: ConfigRepository, action: Action
+    ) -> None:
+        """Carry out one action.
+
+        A refusal is remembered and reported by the next pass; what is left
+        of the plan is skipped.
+
+        Raises:
+            TransientError: the server did not answer.
+        """
+        memory = self._memory(desired)
+        match action:
+            case Apply():
+                await self._apply(ctx, desired, memory, action)
+            case Prune():
+                await self._prune(ctx, desired, memory, action)
+            case Commit():
+                await self._commit(ctx, desired, memory, action)
+            case Tell():
+                _tell(ctx, desired, memory, action)
+            case _:
+                msg = f"unknown action {action}"
+                raise TypeError(msg)
+
+    async def _apply(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        action: Apply,
+    ) -> None:
+        if memory.failure is not None:
+            return
+        item = action.object
+        timeout = parse_duration(desired.spec.timeout).total_seconds()
+        try:
+            async with asyncio.timeout(timeout):
+                live = await ctx.client.apply(item.body)
+        except _REFUSED as error:
+            text = f"{item.origin}: {item.id}: {error}"
+            problem = Problem("ReconciliationFailed", text)
+            memory.fail(desired, problem, self._clock())
+            return
+        except TimeoutError as error:
+            msg = f"applying {item.id} took more than {timeout:g}s"
+            raise TransientError(msg) from error
+        memory.inspector.applied(item, live)
+        memory.done.count("configured" if action.exists else "created")
+
+    async def _prune(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        action: Prune,
+    ) -> None:
+        failure = memory.failure
+        if failure and failure.problem.reason != "PruneFailed":
+            return
+        item = action.object
+        full = api_version(item.id.group, item.version)
+        where = item.id.namespace or None
+        try:
+            await ctx.client.delete(
+                full, item.id.kind, where, item.id.name, uid=item.uid
+            )
+        except _REFUSED as error:
+            problem = Problem("PruneFailed", f"{item.id}: {error}")
+            memory.fail(desired, problem, self._clock())
+            return
+        memory.done.count("pruned")
+
+    async def _commit(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        action: Commit,
+    ) -> None:
+        known = await scopes(ctx.client)
+        builder = memory.builder(desired.spec.target_namespace, known)
+        promoter = Promoter(self._threads, desired, memory)
+        now = self._clock()
+        await promoter.commit(ctx, action.promotion, builder, now)
+
+
+def _announce(
+    ctx: Context,
+    desired: ConfigRepository,
+    memory: Memory,
+    found: Observation,
+    look: Look,
+) -> None:
+    """Warn once of a new problem, and of history that was rewritten."""
+    if look.rewritten:
+        note = f"{look.rewritten} is no longer in the branch; followed it"
+        ctx.events.warning(desired, "HistoryRewritten", note)
+    problem = found.problem
+    if problem is not None and problem != memory.told:
+        ctx.events.warning(desired, problem.reason, problem.message)
+    memory.told = problem
+
+
+def _tell(
+    ctx: Context, desired: ConfigRepository, memory: Memory, action: Tell
+) -> None:
+    """One event for all that a pass did."""
+    done, memory.done = memory.done.describe(), Done()
+    if done:
+        note = f"{action.revision}: {done}"
+        ctx.events.normal(desired, "Applied", note)

@@ -1,0 +1,161 @@
+"""A local directory as a source, and the watch that tells of a save."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchfiles import awatch
+
+from reconciler.gitops.tree import (
+    Limits,
+    SourceError,
+    Tree,
+    clean_folder,
+    digest_files,
+    is_configuration,
+    is_hidden,
+    refuse_link,
+)
+
+DEBOUNCE_MS = 200
+"""An editor's save is several file operations; this waits for the last."""
+
+BOUND = 4 * 1024 * 1024 + 1
+"""Bytes read of one file: one more than the build accepts."""
+
+
+def read_directory(root: str, folder: str) -> Tree:
+    """Read the configuration files below a directory.
+
+    Raises:
+        SourceError: it is not there, not readable or too large.
+        UnsafePathError: a link or a path leads out of it.
+    """
+    base = Path(root)
+    top = base / clean_folder(folder)
+    if not base.is_dir():
+        msg = f"directory {root} does not exist"
+        raise SourceError(msg)
+    _refuse_links_on_the_way(base, top)
+    if not top.is_dir():
+        msg = f"folder {folder} does not exist in {root}"
+        raise SourceError(msg)
+    limits = Limits()
+    try:
+        files = {path: _read(top / path, path, limits) for path in _paths(top)}
+    except OSError as error:
+        msg = f"cannot read {error.filename or root}: {error.strerror}"
+        raise SourceError(msg) from error
+    return Tree(f"dir@sha256:{digest_files(files)}", files)
+
+
+def _refuse_links_on_the_way(base: Path, top: Path) -> None:
+    while top != base:
+        if top.is_symlink():
+            raise refuse_link(str(top.relative_to(base)))
+        top = top.parent
+
+
+def _paths(top: Path) -> Iterator[str]:
+    """Relative paths of configuration files; hidden folders are skipped."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for where, folders, names in os.walk(top, onerror=fail):
+        below = Path(where).relative_to(top)
+        folders[:] = sorted(f for f in folders if not is_hidden(f))
+        for name in sorted(folders + names):
+            path = (below / name).as_posix()
+            if not is_hidden(path) and (top / path).is_symlink():
+                raise refuse_link(path)
+            if name in names and is_configuration(path):
+                yield path
+
+
+def _read(full: Path, path: str, limits: Limits) -> bytes:
+    """Content of a regular file; a pipe or a link put there is refused."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(full, flags)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            msg = f"{path}:1: is not a regular file"
+            raise SourceError(msg)
+        limits.add(path, min(found.st_size, BOUND))
+        return file.read(BOUND)
+
+
+@dataclass
+class _Follow:
+    what: tuple[str, int, int]
+    """Path, device and inode."""
+
+    task: asyncio.Task[None]
+    stop: asyncio.Event
+
+
+class DirectoryWatch:
+    """Calls back when a file below a followed directory changes.
+
+    The owner starts following from the event loop and stops all of it with
+    `stop`. A directory that was replaced is followed anew on the next call.
+    """
+
+    def __init__(self) -> None:
+        self._followed: dict[str, _Follow] = {}
+
+    def follow(
+        self, name: str, path: str, changed: Callable[[], None]
+    ) -> None:
+        """Follow a directory for `name`; calling it again costs a stat."""
+        try:
+            found = os.stat(path)  # noqa: PTH116 - device and inode
+        except OSError:
+            self.forget(name)
+            return
+        what = (path, found.st_dev, found.st_ino)
+        known = self._followed.get(name)
+        if known and known.what == what and not known.task.done():
+            return
+        self.forget(name)
+        stop = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(
+            _notify(path, changed, stop), name=f"watch {path}"
+        )
+        self._followed[name] = _Follow(what, task, stop)
+
+    def forget(self, name: str) -> None:
+        """Stop following for `name`."""
+        known = self._followed.pop(name, None)
+        if known:
+            known.stop.set()
+
+    async def stop(self) -> None:
+        """Stop following everything and wait until that is done."""
+        tasks = [known.task for known in self._followed.values()]
+        for name in list(self._followed):
+            self.forget(name)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _notify(
+    path: str, changed: Callable[[], None], stop: asyncio.Event
+) -> None:
+    """Report changes until told to stop or until the directory vanishes."""
+    with contextlib.suppress(OSError):  # gone: the interval looks again
+        async for _ in awatch(
+            path,
+            debounce=DEBOUNCE_MS,
+            step=50,
+            stop_event=stop,
+            yield_on_timeout=False,
+            ignore_permission_denied=True,
+        ):
+            changed()

@@ -1,0 +1,211 @@
+"""YAML 1.2 from strangers: JSON values with line numbers, bounded.
+
+ruamel.yaml parses; the nodes are turned into JSON values here and not by a
+constructor, so that a duplicate key, an alias bomb, a tag or a value that
+JSON lacks is refused with its line, and a date stays the text that it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_NODES = 200_000
+"""Values of one file after its aliases are expanded."""
+
+_TAG = "tag:yaml.org,2002:"
+_INT64 = 2**63
+
+
+class BuildError(Exception):
+    """A file of the repository cannot become objects."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document."""
+
+    line: int
+    """Where it starts, from 1."""
+
+    value: Any
+
+
+def decode(file: str, data: bytes) -> str:
+    """The text of a file.
+
+    Raises:
+        BuildError: it is too large or not UTF-8.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        limit = MAX_FILE_BYTES // 1024 // 1024
+        reason = f"has {len(data)} bytes, more than {limit} MiB"
+        raise BuildError(file, 1, reason)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        bad = data[error.start]
+        reason = f"is not UTF-8 text (byte 0x{bad:02x})"
+        raise BuildError(file, line, reason) from error
+
+
+def compose(file: str, text: str) -> list[Node]:
+    """The node tree of each document that is not empty.
+
+    Raises:
+        BuildError: the text is not YAML, or nested too deeply.
+    """
+    try:
+        nodes = list(YAML(typ="safe", pure=True).compose_all(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        reason = str(error.problem or error.context or "is not YAML")
+        raise BuildError(file, line, reason.splitlines()[0]) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, int(error.position)) + 1
+        reason = f"has a character that YAML forbids: {error.reason}"
+        raise BuildError(file, line, reason) from error
+    except RecursionError:
+        raise BuildError(file, 1, "is nested too deeply") from None
+    except (YAMLError, ValueError) as error:
+        reason = f"is not YAML: {str(error).splitlines()[0]}"
+        raise BuildError(file, 1, reason) from error
+    return [node for node in nodes if node is not None]
+
+
+def documents(file: str, data: bytes) -> list[Document]:
+    """All documents of a file as JSON values.
+
+    Raises:
+        BuildError: what is wrong and on which line.
+    """
+    text = decode(file, data)
+    budget = _Budget(file)
+    return [
+        Document(node.start_mark.line + 1, budget.value(node, 0))
+        for node in compose(file, text)
+    ]
+
+
+@dataclass
+class _Budget:
+    """Converts nodes while it counts what aliases expand to."""
+
+    file: str
+    nodes: int = 0
+
+    def refuse(self, node: Node, reason: str) -> BuildError:
+        return BuildError(self.file, node.start_mark.line + 1, reason)
+
+    def value(self, node: Node, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            reason = f"expands to more than {MAX_NODES} values"
+            raise self.refuse(node, reason)
+        if depth > MAX_DEPTH:
+            reason = f"is nested more than {MAX_DEPTH} deep"
+            raise self.refuse(node, reason)
+        if isinstance(node, MappingNode):
+            return self.mapping(node, depth)
+        if isinstance(node, SequenceNode):
+            self._plain(node, "seq")
+            return [self.value(item, depth + 1) for item in node.value]
+        return self.scalar(node)
+
+    def mapping(self, node: MappingNode, depth: int) -> dict[str, Any]:
+        self._plain(node, "map")
+        own: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key, item in node.value:
+            if key.tag == _TAG + "merge":
+                for part in self._merged(item):
+                    merged = self.mapping(part, depth + 1) | merged
+                continue
+            name = self._key(key)
+            if name in own:
+                reason = f"key {name!r} appears twice"
+                raise self.refuse(key, reason)
+            own[name] = self.value(item, depth + 1)
+        return merged | own
+
+    def _merged(self, node: Node) -> Iterator[MappingNode]:
+        parts = node.value if isinstance(node, SequenceNode) else [node]
+        for part in parts:
+            if not isinstance(part, MappingNode):
+                raise self.refuse(node, "<< needs a mapping")
+            yield part
+
+    def _key(self, key: Node) -> str:
+        if not isinstance(key, ScalarNode):
+            raise self.refuse(key, "a key has to be plain text")
+        return str(key.value)
+
+    def _plain(self, node: Node, expected: str) -> None:
+        if node.tag != _TAG + expected:
+            raise self._tagged(node)
+
+    def _tagged(self, node: Node) -> BuildError:
+        return self.refuse(node, f"tag {node.tag} is not supported")
+
+    def scalar(self, node: Node) -> Any:
+        kind = str(node.tag).removeprefix(_TAG)
+        text = str(node.value)
+        match kind:
+            case "str" | "timestamp" | "merge" | "value":
+                return text
+            case "null":
+                return None
+            case "bool":
+                return text.lower() in ("true", "yes", "on")
+            case "int":
+                return self._integer(node, text)
+            case "float":
+                return self._number(node, text)
+            case _:
+                raise self._tagged(node)
+
+    def _integer(self, node: Node, text: str) -> int:
+        try:
+            number = _parse_integer(text)
+        except ValueError as error:
+            reason = f"{text[:30]!r} is no integer of 64 bits"
+            raise self.refuse(node, reason) from error
+        return number
+
+    def _number(self, node: Node, text: str) -> float:
+        try:
+            number = float(text.replace("_", ""))
+        except ValueError:
+            number = math.nan  # .inf and .nan, which JSON lacks too
+        if not math.isfinite(number):
+            reason = f"{text[:30]} is no JSON number"
+            raise self.refuse(node, reason)
+        return number
+
+
+def _parse_integer(text: str) -> int:
+    """Decimal, ``0o17`` or ``0x1f``; leading zeros are decimal (YAML 1.2)."""
+    plain = text.replace("_", "").lower()
+    unsigned = plain.lstrip("+-")
+    base = 0 if unsigned[:2] in ("0o", "0x", "0b") else 10
+    number = int(plain, base)
+    if not -_INT64 <= number < _INT64:
+        raise ValueError(text)
+    return number

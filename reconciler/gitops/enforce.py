@@ -1,0 +1,107 @@
+"""Which revision to enforce: the newest, or the last good one.
+
+A revision is accepted only if all of it can be built and the server takes
+every object in a dry run; until then the one before stays in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.engine.controller import Client
+from reconciler.engine.errors import AccessDeniedError, NotFoundError
+from reconciler.gitops.build import BuildError, cluster_scoped_by
+from reconciler.gitops.manifest import CRD, api_version
+from reconciler.gitops.memory import Memory, Scopes
+from reconciler.gitops.observation import (
+    ObjectState,
+    Observation,
+    Problem,
+    Verdict,
+)
+from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.source import ARTIFACT_FAILED, Look
+from reconciler.gitops.threads import Threads
+from reconciler.gitops.tree import SourceError, Tree
+
+SHOWN = 3
+"""Refused objects that a condition names; the rest is counted."""
+
+
+async def scopes(client: Client) -> Scopes:
+    """Cluster-scoped kinds that the server knows by definition."""
+    try:
+        found = await client.list(api_version(CRD[0], "v1"), CRD[1])
+    except (NotFoundError, AccessDeniedError):
+        return frozenset()
+    return cluster_scoped_by(found)
+
+
+@dataclass(frozen=True)
+class Enforcer:
+    """Looks for a revision of one repository that can be enforced."""
+
+    client: Client
+    threads: Threads
+    desired: ConfigRepository
+    memory: Memory
+
+    async def observe(self, look: Look) -> Observation:
+        """The objects of the revision to enforce, and how they are.
+
+        Raises:
+            TransientError: the API server does not answer.
+        """
+        base = Observation(look.head, problem=look.problem, due=look.due)
+        if look.tree is not None:
+            found = await self._accept(look.tree)
+            if not isinstance(found, Problem):
+                head = look.tree.revision
+                return replace(base, enforced=head, objects=found)
+            base = replace(base, problem=found)
+        return await self._last_good(base)
+
+    async def _accept(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
+        found = await self._try(tree)
+        if isinstance(found, Problem):
+            return found
+        good = self.desired.status.last_applied_revision
+        records = self.memory.records
+        try:
+            await self.threads.run(records.save, tree, [good])
+        except SourceError as error:
+            return Problem(ARTIFACT_FAILED, str(error))
+        return found
+
+    async def _last_good(self, base: Observation) -> Observation:
+        good = self.desired.status.last_applied_revision
+        if good is None:
+            return base
+        tree = await self.threads.run(self.memory.records.load, good)
+        if tree is None:
+            return base
+        found = await self._try(tree)
+        if isinstance(found, Problem):
+            return base
+        return replace(base, enforced=good, objects=found)
+
+    async def _try(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
+        """The state of a revision's objects, or why it is not accepted."""
+        known = await scopes(self.client)
+        namespace = self.desired.spec.target_namespace
+        build = self.memory.built
+        try:
+            objects = await self.threads.run(build, tree, namespace, known)
+        except BuildError as error:
+            return Problem("BuildFailed", str(error))
+        states = await self.memory.inspector.inspect(self.client, objects)
+        refused = [s for s in states if s.verdict is Verdict.REJECTED]
+        return _refusal(refused) if refused else states
+
+
+def _refusal(refused: Sequence[ObjectState]) -> Problem:
+    shown = [s.message for s in refused[:SHOWN]]
+    if len(refused) > SHOWN:
+        shown.append(f"and {len(refused) - SHOWN} more")
+    return Problem("ReconciliationFailed", "; ".join(shown))

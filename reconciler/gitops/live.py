@@ -1,0 +1,265 @@
+"""How the API server sees the objects of a revision.
+
+Drift is what a server-side apply would change, told by a dry run. An object
+that was compared once is compared again only if it or its manifest changed,
+so that an unchanged revision costs one list per kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.engine.controller import Client
+from reconciler.engine.errors import (
+    AccessDeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from reconciler.engine.resource import ANNOTATIONS
+from reconciler.gitops.build import Ownership
+from reconciler.gitops.diff import changes, comparable
+from reconciler.gitops.manifest import (
+    CRD,
+    NAMESPACE,
+    DesiredObject,
+    ObjectId,
+    api_version,
+    digest_of,
+)
+from reconciler.gitops.observation import ObjectState, StaleObject, Verdict
+from reconciler.gitops.resource import InventoryEntry
+
+AT_ONCE = 8
+"""Requests under way at the same time."""
+
+LIST_FROM = 4
+"""Objects of one kind in one namespace from which a list is cheaper."""
+
+Live = Mapping[str, Any]
+
+
+@dataclass
+class Inspector:
+    """Compares objects with the server and remembers the outcome."""
+
+    _known: dict[ObjectId, tuple[str, str]] = field(default_factory=dict)
+    """Digest of the manifest and of the live object found in sync."""
+
+    def applied(self, desired: DesiredObject, live: Live) -> None:
+        """Remember what an apply returned."""
+        self._known[desired.id] = (desired.digest, _fingerprint(live))
+
+    async def inspect(
+        self, client: Client, objects: Sequence[DesiredObject]
+    ) -> tuple[ObjectState, ...]:
+        """The state of each object, in the same order.
+
+        Namespaces and definitions are looked at first, because objects of
+        the same revision may have to wait for them.
+
+        Raises:
+            TransientError: the server does not answer.
+        """
+        live = await _live(client, objects)
+        first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
+        rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
+        early = await self._states(client, first, live, _Coming())
+        coming = _Coming.of(early)
+        states = early + await self._states(client, rest, live, coming)
+        by_id = {state.desired.id: state for state in states}
+        self._known = {k: v for k, v in self._known.items() if k in by_id}
+        return tuple(by_id[item.id] for item in objects)
+
+    async def _states(
+        self,
+        client: Client,
+        objects: Sequence[DesiredObject],
+        live: Mapping[ObjectId, Live],
+        coming: _Coming,
+    ) -> list[ObjectState]:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(item: DesiredObject) -> ObjectState:
+            async with gate:
+                found = live.get(item.id)
+                return await self._state(client, item, found, coming)
+
+        return list(await asyncio.gather(*(one(o) for o in objects)))
+
+    async def _state(
+        self,
+        client: Client,
+        item: DesiredObject,
+        live: Live | None,
+        coming: _Coming,
+    ) -> ObjectState:
+        seen = (item.digest, _fingerprint(live)) if live else None
+        if seen is not None and self._known.get(item.id) == seen:
+            return ObjectState(item, Verdict.IN_SYNC)
+        try:
+            after = await client.apply(item.body, dry_run=True)
+        except (InvalidError, NotFoundError, AccessDeniedError) as error:
+            return _refused(item, error, coming, exists=live is not None)
+        if live is None or seen is None:
+            return ObjectState(item, Verdict.DRIFTED, exists=False)
+        found = changes(comparable(live), comparable(after))
+        if found:
+            return ObjectState(item, Verdict.DRIFTED, found)
+        self._known[item.id] = seen
+        return ObjectState(item, Verdict.IN_SYNC)
+
+
+_FIRST = (NAMESPACE, CRD)
+
+
+@dataclass(frozen=True)
+class _Coming:
+    """Namespaces and kinds that this revision brings or changes."""
+
+    namespaces: frozenset[str] = frozenset()
+    defined: frozenset[tuple[str, str]] = frozenset()
+    """Kinds whose definition is in the revision; maybe not served yet."""
+
+    changing: frozenset[tuple[str, str]] = frozenset()
+    """Those of which the definition has yet to be applied."""
+
+    @classmethod
+    def of(cls, states: Sequence[ObjectState]) -> _Coming:
+        kinds = {s: _defines(s.desired) for s in states}
+        return cls(
+            frozenset(
+                s.desired.id.name
+                for s in states
+                if s.desired.id.kind == NAMESPACE[1] and not s.exists
+            ),
+            frozenset(k for k in kinds.values() if k),
+            frozenset(
+                k
+                for state, k in kinds.items()
+                if k and state.verdict is Verdict.DRIFTED
+            ),
+        )
+
+    def brings(self, item: ObjectId, error: Exception) -> bool:
+        """Whether a refusal may end once these are applied."""
+        kind = (item.group, item.kind)
+        if item.namespace in self.namespaces or kind in self.changing:
+            return True
+        return isinstance(error, NotFoundError) and kind in self.defined
+
+
+def _defines(item: DesiredObject) -> tuple[str, str] | None:
+    """The kind that a CustomResourceDefinition is about."""
+    spec = item.body.get("spec")
+    if item.id.kind != CRD[1] or not isinstance(spec, dict):
+        return None
+    names = spec.get("names")
+    kind = names.get("kind") if isinstance(names, dict) else None
+    return str(spec.get("group")), str(kind)
+
+
+def _refused(
+    item: DesiredObject, error: Exception, coming: _Coming, *, exists: bool
+) -> ObjectState:
+    verdict = Verdict.REJECTED
+    if coming.brings(item.id, error):
+        verdict = Verdict.DEFERRED
+    message = f"{item.origin}: {item.id}: {error}"
+    return ObjectState(item, verdict, exists=exists, message=message)
+
+
+def _fingerprint(live: Live) -> str:
+    uid = (live.get("metadata") or {}).get("uid")
+    return digest_of([uid, comparable(live)])
+
+
+async def _live(
+    client: Client, objects: Sequence[DesiredObject]
+) -> dict[ObjectId, Live]:
+    """What is there of the objects."""
+    groups: dict[tuple[str, str, str], list[DesiredObject]] = {}
+    for item in objects:
+        key = (item.api_version, item.id.kind, item.id.namespace)
+        groups.setdefault(key, []).append(item)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(members: list[DesiredObject]) -> dict[ObjectId, Live]:
+        async with gate:
+            return await _group(client, members)
+
+    found = await asyncio.gather(*(one(m) for m in groups.values()))
+    return {key: value for part in found for key, value in part.items()}
+
+
+async def _group(
+    client: Client, members: list[DesiredObject]
+) -> dict[ObjectId, Live]:
+    """What is there of the objects of one kind in one namespace."""
+    first = members[0]
+    version, kind = first.api_version, first.id.kind
+    namespace = first.id.namespace or None
+    wanted = {item.id.name: item.id for item in members}
+    try:
+        if len(members) >= LIST_FROM:
+            items = await client.list(version, kind, namespace)
+        else:
+            items = [
+                item
+                for name in wanted
+                if (item := await client.get(version, kind, namespace, name))
+            ]
+    except (NotFoundError, AccessDeniedError):
+        return {}  # no such kind or right: the dry run says so, by object
+    names = [(item["metadata"]["name"], item) for item in items]
+    return {wanted[n]: item for n, item in names if n in wanted}
+
+
+async def stale(
+    client: Client,
+    inventory: Sequence[InventoryEntry],
+    keep: frozenset[ObjectId],
+    ownership: Ownership,
+) -> tuple[StaleObject, ...]:
+    """Entries of the inventory that are not to be kept.
+
+    Raises:
+        TransientError: the server does not answer.
+    """
+    gone = [
+        (parsed, entry.v)
+        for entry in inventory
+        if (parsed := ObjectId.parse(entry.id)) not in keep
+    ]
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: ObjectId, version: str) -> StaleObject:
+        async with gate:
+            return await _stale(client, item, version, ownership)
+
+    return tuple(await asyncio.gather(*(one(i, v) for i, v in gone)))
+
+
+async def _stale(
+    client: Client, item: ObjectId, version: str, ownership: Ownership
+) -> StaleObject:
+    full = api_version(item.group, version)
+    try:
+        live = await client.get(
+            full, item.kind, item.namespace or None, item.name
+        )
+    except NotFoundError:
+        live = None  # the kind itself is gone, and its objects with it
+    if live is None:
+        return StaleObject(item, version)
+    meta = live["metadata"]
+    asked = (meta.get("annotations") or {}).get(ANNOTATIONS.prune)
+    return StaleObject(
+        item,
+        version,
+        uid=str(meta.get("uid", "")),
+        protected=asked == "disabled" or not ownership.owns(live),
+        terminating=bool(meta.get("deletionTimestamp")),
+    )

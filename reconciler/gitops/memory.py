@@ -1,0 +1,157 @@
+"""What the controller remembers of one repository between passes.
+
+Everything here may be lost at any moment: a restart only makes the next
+pass read, compare and try again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.engine.resource import parse_duration
+from reconciler.gitops.build import Builder, Ownership
+from reconciler.gitops.live import Inspector
+from reconciler.gitops.manifest import DesiredObject
+from reconciler.gitops.observation import Observation, Problem
+from reconciler.gitops.plan import requested
+from reconciler.gitops.records import Records
+from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.source import Source
+from reconciler.gitops.tree import Tree
+
+Scopes = frozenset[tuple[str, str]]
+BUILDS = 4
+"""Builds kept: the newest revision, the last good one, and before them."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that failed and is tried again after a while."""
+
+    problem: Problem
+    revision: str | None
+    token: str | None
+    at: float
+
+    def holds(
+        self, desired: ConfigRepository, revision: str | None, now: float
+    ) -> bool:
+        """Whether it is too early to try again."""
+        wait = parse_duration(desired.spec.retry_interval).total_seconds()
+        same = (revision, requested(desired)) == (self.revision, self.token)
+        return same and now - self.at < wait
+
+
+@dataclass
+class Done:
+    """What the actions of one pass did, for one event."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, verb: str) -> None:
+        """One more object was created, configured or pruned."""
+        self.counts[verb] += 1
+
+    def describe(self) -> str:
+        """``2 created, 1 pruned``."""
+        parts = sorted(self.counts.items())
+        return ", ".join(f"{n} {verb}" for verb, n in parts)
+
+
+@dataclass
+class Memory:
+    """One repository."""
+
+    source: Source
+    records: Records
+    ownership: Ownership
+    inspector: Inspector = field(default_factory=Inspector)
+    done: Done = field(default_factory=Done)
+    failure: Failure | None = None
+    """The last apply or prune that the server refused."""
+
+    write_failure: Failure | None = None
+    """The last write-back that the remote refused."""
+
+    enforced: str | None = None
+    """Revision that the newest pass compared with the server."""
+
+    told: Problem | None = None
+    """The problem that the newest warning event was about."""
+
+    searched: dict[str, str] = field(default_factory=dict)
+    """Token of a promotion to the revision whose history lacks it."""
+
+    _builders: dict[tuple[str, Scopes], Builder] = field(default_factory=dict)
+    _built: dict[tuple[str, str, Scopes], tuple[DesiredObject, ...]] = field(
+        default_factory=dict
+    )
+
+    @classmethod
+    def of(cls, desired: ConfigRepository, root: Path) -> Memory:
+        """An empty memory of a repository.
+
+        Args:
+            desired: the repository.
+            root: the folder that has one folder for each repository.
+        """
+        meta = desired.metadata
+        # "_" is in no name, so that a/b-c and a-b/c do not share a folder.
+        folder = root / f"{meta.namespace}_{meta.name}"
+        return cls(
+            source=Source(folder),
+            records=Records(folder, meta.uid),
+            ownership=Ownership(meta.namespace, meta.name),
+        )
+
+    def builder(self, namespace: str, scopes: Scopes) -> Builder:
+        """A builder that remembers what it parsed."""
+        key = (namespace, scopes)
+        if key not in self._builders:
+            made = Builder(namespace, self.ownership, scopes)
+            self._builders = {key: made}
+        return self._builders[key]
+
+    def built(
+        self, tree: Tree, namespace: str, scopes: Scopes
+    ) -> tuple[DesiredObject, ...]:
+        """The objects of a tree, built once. Blocking for large trees.
+
+        Raises:
+            BuildError: the first thing that is wrong with them.
+        """
+        key = (tree.digest, namespace, scopes)
+        if key not in self._built:
+            objects = self.builder(namespace, scopes).build(tree.files)
+            kept = list(self._built.items())[-(BUILDS - 1) :]
+            self._built = dict([*kept, (key, objects)])
+        return self._built[key]
+
+    def fail(
+        self, desired: ConfigRepository, problem: Problem, now: float
+    ) -> None:
+        """Remember the first refusal of a pass."""
+        if self.failure is None:
+            self.failure = self.failed(desired, problem, now)
+
+    def failed(
+        self, desired: ConfigRepository, problem: Problem, now: float
+    ) -> Failure:
+        """A failure of the revision that is enforced."""
+        return Failure(problem, self.enforced, requested(desired), now)
+
+    def judge(
+        self, desired: ConfigRepository, found: Observation, now: float
+    ) -> Observation:
+        """The observation with a refusal that still holds."""
+        self.enforced = found.enforced
+        failure = self.failure
+        if failure is None:
+            return found
+        if not failure.holds(desired, found.enforced, now):
+            self.failure = None
+            return found
+        problem = found.problem or failure.problem
+        return replace(found, problem=problem, blocked=True)

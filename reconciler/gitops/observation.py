@@ -1,0 +1,106 @@
+"""What a pass found: the source, the server, and what happened so far.
+
+Only data: `plan.py` decides about it, `live.py`, `enforce.py` and
+`promote.py` gather it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from reconciler.gitops.diff import Change
+from reconciler.gitops.manifest import DesiredObject, ObjectId
+from reconciler.gitops.promotion import Promotion
+
+
+class Verdict(enum.Enum):
+    """What has to happen to a desired object."""
+
+    IN_SYNC = enum.auto()
+    DRIFTED = enum.auto()
+    """Missing or different: apply it."""
+
+    DEFERRED = enum.auto()
+    """Its namespace or definition comes first, from the same revision."""
+
+    REJECTED = enum.auto()
+    """The server refuses it."""
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """One desired object and what the server says of it."""
+
+    desired: DesiredObject
+    verdict: Verdict
+    changes: tuple[Change, ...] = ()
+    exists: bool = True
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class StaleObject:
+    """An object of the inventory that the revision does not contain."""
+
+    id: ObjectId
+    version: str
+    uid: str = ""
+    """Empty if the object is gone."""
+
+    protected: bool = False
+    """Asked not to be pruned, or no longer ours by its labels."""
+
+    terminating: bool = False
+
+    @property
+    def prunable(self) -> bool:
+        """Whether a prune has to delete it."""
+        return bool(self.uid) and not self.protected and not self.terminating
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the newest revision is not applied."""
+
+    reason: str
+    message: str
+    terminal: bool = False
+    """Only a change of the spec helps."""
+
+
+@dataclass(frozen=True)
+class WriteBackState:
+    """Promotions and the branch."""
+
+    pending: tuple[Promotion, ...] = ()
+    """To be committed now."""
+
+    problem: Problem | None = None
+    """Why an earlier attempt failed; waits for the retry interval."""
+
+    commit: str | None = None
+    """Newest commit that we pushed."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The source, the server and what happened so far."""
+
+    head: str | None = None
+    """Newest revision of the source, if it could be read."""
+
+    enforced: str | None = None
+    """Revision of `objects`: head, or the last good one if head is bad."""
+
+    objects: tuple[ObjectState, ...] | None = None
+    """None: no revision is known that could be enforced."""
+
+    stale: tuple[StaleObject, ...] = ()
+    problem: Problem | None = None
+    blocked: bool = False
+    """An action failed; nothing is tried before the retry interval."""
+
+    write_back: WriteBackState = field(default_factory=WriteBackState)
+    due: float | None = None
+    """Seconds until the source has to be looked at again."""

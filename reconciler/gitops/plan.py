@@ -1,0 +1,328 @@
+"""What to do for a ConfigRepository, and what to report. Pure.
+
+The inventory names an object before it is created and as long as it is
+there, so that a crash or a failed delete never forgets one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from typing_extensions import override
+
+from reconciler.engine.conditions import RECONCILING, Conditions
+from reconciler.engine.plan import Action, Plan, action_key
+from reconciler.engine.resource import ANNOTATIONS, parse_duration
+from reconciler.gitops.history import record
+from reconciler.gitops.manifest import REPOSITORY, DesiredObject
+from reconciler.gitops.observation import Observation, StaleObject, Verdict
+from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.resource import (
+    ConfigRepository,
+    ConfigRepositoryStatus,
+    InventoryEntry,
+)
+
+SUSPENDED = "Suspended"
+WRITTEN_BACK = "WrittenBack"
+WITH_RETRY = "ProgressingWithRetry"
+EARLY_STAGE = -2
+DEFERRED_WAIT = 1.0
+MAX_MESSAGE = 2000
+
+ConfigPlan = Plan[ConfigRepositoryStatus]
+
+
+@dataclass(frozen=True)
+class Apply(Action):
+    """Server-side apply of one object."""
+
+    object: DesiredObject
+    exists: bool = True
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        verb = "configure" if self.exists else "create"
+        return f"{verb} {self.object.id}"
+
+
+@dataclass(frozen=True)
+class Prune(Action):
+    """Delete an object that the revision does not contain."""
+
+    object: StaleObject
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"prune {self.object.id}"
+
+
+@dataclass(frozen=True)
+class Commit(Action):
+    """Commit a promotion to the repository."""
+
+    promotion: Promotion
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"commit {self.promotion.token}"
+
+
+@dataclass(frozen=True)
+class Tell(Action):
+    """Say in one event what the actions before it did."""
+
+    revision: str
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"report {self.revision}"
+
+
+def plan(
+    desired: ConfigRepository, observed: Observation, now: datetime
+) -> ConfigPlan:
+    """The next actions and the status."""
+    if desired.deleting:
+        return _delete(desired, observed, now)
+    if desired.spec.suspend:
+        return _suspended(desired, now)
+    actions = () if observed.blocked else _actions(desired, observed)
+    settled = not actions and observed.problem is None
+    settled = settled and not _deferred(observed)
+    if settled:
+        actions = _commits(desired, observed)
+    status = _status(desired, observed, actions, now, settled=settled)
+    after = _requeue(desired, observed)
+    return Plan(status=status, actions=actions, requeue_after=after)
+
+
+def _actions(
+    desired: ConfigRepository, observed: Observation
+) -> tuple[Action, ...]:
+    """Applies by stage, then prunes in reverse, then one event."""
+    if observed.objects is None:
+        return ()
+    applies = [
+        Apply(_key(desired, "apply", s.desired.digest), s.desired, s.exists)
+        for s in observed.objects
+        if s.verdict is Verdict.DRIFTED
+    ]
+    if _deferred(observed):
+        applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
+        return _told(observed, applies)
+    prunes = _prunes(desired, observed) if desired.spec.prune else []
+    return _told(observed, [*applies, *prunes])
+
+
+def _told(
+    observed: Observation, actions: Sequence[Action]
+) -> tuple[Action, ...]:
+    if not actions:
+        return ()
+    revision = observed.enforced or ""
+    tell = Tell(action_key("tell", *(a.key for a in actions)), revision)
+    return (*actions, tell)
+
+
+def _prunes(desired: ConfigRepository, observed: Observation) -> list[Prune]:
+    """Deletes, those first that others were created after."""
+    gone = [s for s in _others(desired, observed.stale) if s.prunable]
+    gone.sort(key=lambda s: (-s.id.stage, s.id))
+    return [Prune(_key(desired, "prune", s.uid), s) for s in gone]
+
+
+def _others(
+    desired: ConfigRepository, stale: Iterable[StaleObject]
+) -> list[StaleObject]:
+    """Without the repository itself: it never deletes itself."""
+    meta = desired.metadata
+    return [
+        s
+        for s in stale
+        if (s.id.group, s.id.kind, s.id.namespace, s.id.name)
+        != (*REPOSITORY, meta.namespace, meta.name)
+    ]
+
+
+def _key(desired: ConfigRepository, *parts: str) -> str:
+    return action_key(desired.metadata.uid, *parts)
+
+
+def _deferred(observed: Observation) -> bool:
+    states = observed.objects or ()
+    return any(s.verdict is Verdict.DEFERRED for s in states)
+
+
+def _commits(
+    desired: ConfigRepository, observed: Observation
+) -> tuple[Action, ...]:
+    if observed.write_back.problem is not None:
+        return ()
+    return tuple(
+        Commit(_key(desired, "commit", p.token), p)
+        for p in observed.write_back.pending
+    )
+
+
+def _inventory(
+    desired: ConfigRepository, observed: Observation
+) -> tuple[InventoryEntry, ...]:
+    """What is wanted and what is still there of what was wanted."""
+    if observed.objects is None:
+        return desired.status.inventory
+    entries = {s.desired.id: s.desired.entry() for s in observed.objects}
+    if desired.spec.prune:
+        for item in _others(desired, observed.stale):
+            if item.prunable:
+                entries.setdefault(item.id, item.id.entry(item.version))
+    return tuple(entries[key] for key in sorted(entries))
+
+
+def _status(
+    desired: ConfigRepository,
+    observed: Observation,
+    actions: Sequence[Action],
+    now: datetime,
+    *,
+    settled: bool,
+) -> ConfigRepositoryStatus:
+    live = desired.status
+    build = Conditions(live.conditions, desired.metadata.generation, now)
+    build.remove(SUSPENDED)
+    _judge(build, desired, observed, actions, settled=settled)
+    _written(build, desired, observed)
+    status = updated(
+        live,
+        conditions=build.build(),
+        last_attempted_revision=observed.head or live.last_attempted_revision,
+        last_handled_reconcile_at=requested(desired),
+        inventory=_inventory(desired, observed),
+        last_written_commit=observed.write_back.commit
+        or live.last_written_commit,
+    )
+    terminal = observed.problem is not None and observed.problem.terminal
+    if settled or terminal:
+        generation = desired.metadata.generation
+        status = updated(status, observed_generation=generation)
+    if settled:
+        head = observed.head
+        status = updated(status, last_applied_revision=head)
+    return updated(status, history=record(desired, observed, settled, now))
+
+
+def _judge(
+    build: Conditions,
+    desired: ConfigRepository,
+    observed: Observation,
+    actions: Sequence[Action],
+    *,
+    settled: bool,
+) -> None:
+    """Set Ready, Reconciling and Stalled."""
+    problem = observed.problem
+    if problem is not None and problem.terminal:
+        build.stalled(problem.reason, problem.message)
+    elif problem is not None:
+        message = problem.message[:MAX_MESSAGE]
+        build.progressing(problem.reason, message)
+        build.set(RECONCILING, "True", WITH_RETRY, message)
+    elif settled:
+        count = len(observed.objects or ())
+        noun = "object" if count == 1 else "objects"
+        text = f"applied {observed.head}: {count} {noun}"
+        build.ready("ReconciliationSucceeded", text)
+    elif observed.head != desired.status.last_applied_revision:
+        build.progressing("Progressing", f"applying {observed.head}")
+    else:
+        count = sum(not isinstance(a, Tell) for a in actions)
+        text = f"correcting drift from {observed.head}: {count} changes"
+        build.set(RECONCILING, "True", "Progressing", text)
+
+
+def _written(
+    build: Conditions, desired: ConfigRepository, observed: Observation
+) -> None:
+    """Set the condition that tells of promotions in the branch."""
+    state = observed.write_back
+    if not desired.spec.write_back.enabled:
+        build.remove(WRITTEN_BACK)
+    elif state.problem is not None:
+        problem = state.problem
+        message = problem.message[:MAX_MESSAGE]
+        build.set(WRITTEN_BACK, "False", problem.reason, message)
+    elif state.pending:
+        names = ", ".join(p.token for p in state.pending)
+        build.set(WRITTEN_BACK, "False", "Progressing", f"committing {names}")
+    elif commit := state.commit or desired.status.last_written_commit:
+        text = f"the newest promotion is in commit {commit}"
+        build.set(WRITTEN_BACK, "True", "Committed", text)
+    else:
+        build.remove(WRITTEN_BACK)
+
+
+def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
+    problem = observed.problem
+    if problem is not None and problem.terminal:
+        return None
+    retry = parse_duration(desired.spec.retry_interval).total_seconds()
+    waits = [parse_duration(desired.spec.interval).total_seconds()]
+    if observed.due is not None:
+        waits.append(max(observed.due, 0.05))
+    if problem is not None or observed.write_back.problem is not None:
+        waits.append(retry)
+    if _deferred(observed):
+        waits.append(DEFERRED_WAIT)
+    return min(waits)
+
+
+def _suspended(desired: ConfigRepository, now: datetime) -> ConfigPlan:
+    live = desired.status
+    build = Conditions(live.conditions, desired.metadata.generation, now)
+    build.remove(RECONCILING)
+    text = "spec.suspend is true: nothing is fetched, applied or pruned"
+    build.set(SUSPENDED, "True", SUSPENDED, text)
+    return Plan(status=updated(live, conditions=build.build()))
+
+
+def _delete(
+    desired: ConfigRepository, observed: Observation, now: datetime
+) -> ConfigPlan:
+    """Prune what was applied if asked to; release when it is gone."""
+    live = desired.status
+    if desired.spec.suspend or not desired.spec.prune:
+        return Plan(status=live, release=True)
+    prunes = _prunes(desired, observed)
+    if not prunes:
+        return Plan(status=live, release=True)
+    build = Conditions(live.conditions, desired.metadata.generation, now)
+    text = f"pruning {len(prunes)} objects"
+    if observed.problem is not None:
+        build.progressing("PruneFailed", observed.problem.message)
+    else:
+        build.progressing("Terminating", text)
+    kept = [p.object.id.entry(p.object.version) for p in prunes]
+    status = updated(live, conditions=build.build(), inventory=tuple(kept))
+    actions = () if observed.blocked else tuple(prunes)
+    retry = parse_duration(desired.spec.retry_interval).total_seconds()
+    return Plan(status=status, actions=actions, requeue_after=retry)
+
+
+def requested(desired: ConfigRepository) -> str | None:
+    """The token of a reconcile request that a person set, if any."""
+    token = desired.metadata.annotations.get(ANNOTATIONS.requested_at)
+    return token[:128] if token else desired.status.last_handled_reconcile_at
+
+
+def updated(
+    status: ConfigRepositoryStatus, **fields: Any
+) -> ConfigRepositoryStatus:
+    """A copy with other values."""
+    return status.model_copy(update=fields)

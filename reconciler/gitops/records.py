@@ -1,0 +1,114 @@
+"""What a repository's controller keeps on disk between lives.
+
+The files of revisions that the server accepted, so that the last good one
+can be enforced while the source is gone or broken, and the promotions that
+were pushed, so that none is written twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from reconciler.gitops.tree import SourceError, Tree
+
+
+class Records:
+    """Files below one folder; every write is atomic and synced."""
+
+    def __init__(self, folder: Path, uid: str) -> None:
+        self._folder = folder
+        self._uid = uid
+        self._written: dict[str, str] | None = None
+
+    def save(self, tree: Tree, keep: Iterable[str | None]) -> None:
+        """Keep a revision; forget those that are neither it nor in `keep`.
+
+        Raises:
+            SourceError: the disk does not take it.
+        """
+        target = self._tree(tree.revision)
+        if not target.is_file():
+            files = {k: v.decode("utf-8") for k, v in tree.files.items()}
+            content = {"revision": tree.revision, "files": files}
+            self._write(target, content)
+        wanted = {self._tree(r).name for r in (*keep, tree.revision) if r}
+        for found in target.parent.iterdir():
+            if found.name not in wanted:
+                found.unlink(missing_ok=True)
+
+    def load(self, revision: str) -> Tree | None:
+        """A revision that was kept, or None."""
+        content = _read(self._tree(revision))
+        if not content or content.get("revision") != revision:
+            return None
+        files = {k: str(v).encode() for k, v in content["files"].items()}
+        return Tree(revision, files)
+
+    @property
+    def promotions(self) -> dict[str, str]:
+        """Token of a promotion that was pushed to its commit.
+
+        A repository that was deleted and made anew starts empty.
+        """
+        if self._written is None:
+            content = _read(self._folder / "promotions.json") or {}
+            mine = content.get("uid") == self._uid
+            self._written = dict(content["commits"]) if mine else {}
+        return self._written
+
+    def add_promotion(self, token: str, commit: str) -> None:
+        """Remember a push.
+
+        Raises:
+            SourceError: the disk does not take it.
+        """
+        if self.promotions.get(token) == commit:
+            return
+        commits = self.promotions | {token: commit}
+        content = {"uid": self._uid, "commits": commits}
+        self._write(self._folder / "promotions.json", content)
+        self._written = commits
+
+    def _tree(self, revision: str) -> Path:
+        name = hashlib.sha256(revision.encode()).hexdigest()[:32]
+        return self._folder / "revisions" / f"{name}.json"
+
+    def _write(self, target: Path, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, data)
+        except OSError as error:
+            msg = f"cannot write {target.parent}: {error.strerror}"
+            raise SourceError(msg) from error
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Replace a file by a synced one, or leave it as it was."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is none that is whole."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

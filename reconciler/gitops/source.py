@@ -1,0 +1,137 @@
+"""Looks at the source of one repository, not more often than asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.engine.resource import parse_duration
+from reconciler.gitops.directory import read_directory
+from reconciler.gitops.git import Git, Mirror
+from reconciler.gitops.observation import Problem
+from reconciler.gitops.plan import requested
+from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
+from reconciler.gitops.tree import SourceError, Tree, clean_folder
+
+ARTIFACT_FAILED = "ArtifactFailed"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the source says now."""
+
+    tree: Tree | None
+    problem: Problem | None
+    """Why there is no newer tree; `tree` is None then."""
+
+    head: str | None
+    """Newest revision that was ever read."""
+
+    due: float
+    """Seconds until the source has to be read again."""
+
+    rewritten: str | None = None
+    """The commit that is no longer in the history of the branch."""
+
+
+@dataclass
+class Source:
+    """One repository's source. Blocking: call it from a thread."""
+
+    folder: Path
+    """Where the mirror is kept."""
+
+    _tree: Tree | None = None
+    _problem: Problem | None = None
+    _asked: tuple[str, str | None] | None = None
+    _read_at: float = 0.0
+    dirty: bool = False
+    """Whether to read at the next look, whatever the interval says."""
+
+    def mirror(self, spec: ConfigRepositorySpec) -> Mirror | None:
+        """The mirror of a Git source."""
+        if spec.git is None:
+            return None
+        timeout = parse_duration(spec.timeout).total_seconds()
+        git = Git(self.folder / "mirror.git", timeout, spec.git.url)
+        return Mirror(git, spec.git.ref.branch)
+
+    def look(self, desired: ConfigRepository, now: float) -> Look:
+        """The newest tree; read again if it is time or something changed.
+
+        Args:
+            desired: the repository.
+            now: monotonic seconds.
+        """
+        spec = desired.spec
+        asked = (_identity(spec), requested(desired))
+        wait = parse_duration(
+            spec.retry_interval if self._problem else spec.interval
+        ).total_seconds()
+        fresh = now - self._read_at < wait and asked == self._asked
+        old = self._tree
+        if spec.git is None or self.dirty or not fresh:
+            self._read(spec)
+            self._asked, self._read_at, self.dirty = asked, now, False
+        due = wait - (now - self._read_at)
+        if self._problem is not None:
+            head = old.revision if old else None
+            return Look(None, self._problem, head, due)
+        return self._looked(spec, old, due)
+
+    def _looked(
+        self, spec: ConfigRepositorySpec, old: Tree | None, due: float
+    ) -> Look:
+        tree = self._tree
+        rewritten = None
+        if old is not None and tree is not None and old is not tree:
+            rewritten = self._rewritten(spec, old, tree)
+        head = tree.revision if tree else None
+        return Look(tree, None, head, due, rewritten)
+
+    def _read(self, spec: ConfigRepositorySpec) -> None:
+        self._problem = None
+        try:
+            clean_folder(spec.path)
+        except SourceError as error:
+            self._problem = Problem("InvalidPath", str(error), terminal=True)
+            return
+        try:
+            self._tree = self._fetch(spec)
+        except SourceError as error:
+            self._problem = Problem(ARTIFACT_FAILED, str(error))
+        except OSError as error:
+            text = f"cannot keep the mirror: {error}"
+            self._problem = Problem(ARTIFACT_FAILED, text)
+
+    def _fetch(self, spec: ConfigRepositorySpec) -> Tree:
+        mirror = self.mirror(spec)
+        if mirror is None:
+            if spec.directory is None:
+                msg = "neither git nor directory is given"
+                raise SourceError(msg)
+            return read_directory(spec.directory.path, spec.path)
+        commit = mirror.fetch()
+        known = self._tree
+        same = known is not None and self._asked is not None
+        if same and self._asked and self._asked[0] == _identity(spec):
+            revision = f"{mirror.branch}@sha1:{commit}"
+            if known is not None and known.revision == revision:
+                return known
+        return mirror.export(commit, spec.path)
+
+    def _rewritten(
+        self, spec: ConfigRepositorySpec, old: Tree, new: Tree
+    ) -> str | None:
+        mirror = self.mirror(spec)
+        before, _, was = old.revision.partition("@sha1:")
+        after, _, now = new.revision.partition("@sha1:")
+        if mirror is None or before != after or was == now:
+            return None
+        return None if mirror.is_ancestor(was, now) else was
+
+
+def _identity(spec: ConfigRepositorySpec) -> str:
+    """What, if it changes, makes another source of it."""
+    parts = {"git", "directory", "path"}
+    return spec.model_dump_json(include=parts)
