@@ -143,7 +143,7 @@ async def _up(
         await shell.run(app, stop, ready)
     finally:
         announce.cancel()
-        await asyncio.to_thread(_stop_processes, node)
+        await asyncio.to_thread(stop_processes, node)
     return 0
 
 
@@ -177,7 +177,7 @@ async def _announce(
     sys.stdout.flush()
 
 
-def _stop_processes(node: Any) -> None:
+def stop_processes(node: Any) -> None:
     """Stop what runs detached: it would outlive us, and nobody asked."""
     print("stopping: runs are checkpointed and resume at the next start")
     sys.stdout.flush()

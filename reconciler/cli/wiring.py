@@ -1,5 +1,7 @@
-"""Which controllers run, and what they are given. The only place that
-knows all capabilities."""
+"""Which controllers run, and what they are given.
+
+The only place that knows all capabilities.
+"""
 
 from __future__ import annotations
 

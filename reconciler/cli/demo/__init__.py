@@ -1,1 +1,76 @@
 """`reconciler demo`: the whole loop on this machine, on real input."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli.errors import CommandError
+
+DEFAULT_STATE = Path(".demo")
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "demo",
+        help="see the whole loop on this machine, in minutes",
+        description="Trains a small model on the documentation of this "
+        "Python, serves it, learns from feedback, promotes what is better, "
+        "rejects what is worse, and rolls back with git revert. Everything "
+        "is real and stays below the state directory (default: .demo), which "
+        "is made anew.",
+    )
+    parser.add_argument(
+        "--example", type=Path, help="config to use (examples/quickstart)"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=400, help="judgements per round (400)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play the demo."""
+    from reconciler.cli.demo.operator import Operator, clean
+    from reconciler.cli.demo.screen import Screen
+    from reconciler.cli.demo.story import Story, how_to_go_on
+    from reconciler.cli.session import Session
+    from reconciler.engine.paths import StateDirectory
+
+    example = arguments.example or _example()
+    root = Path(arguments.state) if arguments.state else DEFAULT_STATE
+    state = StateDirectory(root.resolve())
+    screen = Screen()
+    screen.step(1, "Embedded control plane, CRDs, controllers")
+    clean(state)
+    operator = Operator(state)
+    try:
+        seconds = operator.start()
+        screen.say(
+            f"ready after {seconds:.1f} s, KUBECONFIG={state.kubeconfig}"
+        )
+        with Session(state.kubeconfig) as session:
+            story = Story(
+                state, example, arguments.rows, screen, operator, session
+            )
+            outcome = story.play()
+    finally:
+        operator.stop()
+    screen.console.print("\n[bold]Go on[/bold]")
+    for line in how_to_go_on(state):
+        screen.say(line)
+    return 1 if outcome.failed_requests else 0
+
+
+def _example() -> Path:
+    root = Path(__file__).resolve().parents[3]
+    example = root / "examples" / "quickstart"
+    if not example.is_dir():
+        msg = (
+            "examples/quickstart is part of a checkout of the project; "
+            "name another folder with --example"
+        )
+        raise CommandError(msg, code=2)
+    return example
