@@ -1,0 +1,1 @@
+"""Benchmarks: every claim about speed, side by side with its peer."""
