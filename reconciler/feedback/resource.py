@@ -33,7 +33,9 @@ class Connection(Part):
 class Rewards(Part):
     """How a judgement becomes a number in [-1, 1]."""
 
-    thumbs_up: Decimal = Field(default="1", description="Reward of a thumbs up.")
+    thumbs_up: Decimal = Field(
+        default="1", description="Reward of a thumbs up."
+    )
     thumbs_down: Decimal = Field(
         default="-1", description="Reward of a thumbs down."
     )
@@ -70,7 +72,10 @@ class FeedbackStoreSpec(Part):
         default=Rewards(), description="Reward mapping, versioned by digest."
     )
     retention_days: int = Field(
-        default=365, ge=1, le=36500, description="Age at which rows are dropped."
+        default=365,
+        ge=1,
+        le=36500,
+        description="Age at which rows are dropped.",
     )
     suspend: bool = Field(default=False, description="Leave the store alone.")
 
@@ -102,7 +107,9 @@ class FeedbackStoreStatus(Status):
         default=None, description="When the newest row arrived."
     )
     mapping_digest: str | None = Field(
-        default=None, max_length=71, description="Digest of the reward mapping."
+        default=None,
+        max_length=71,
+        description="Digest of the reward mapping.",
     )
     server: str | None = Field(
         default=None, max_length=64, description="Version of the server."
