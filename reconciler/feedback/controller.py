@@ -44,7 +44,7 @@ class FeedbackStoreController:
     """
 
     kind = FeedbackStore
-    role: ClassVar[Role] = "controller"
+    role: Role = "controller"
     finalizer = False
     watches: Sequence[Watch] = ()
 

@@ -47,9 +47,9 @@ def rewards_of(judgement: Judgement, mapping: Rewards) -> tuple[Reward, ...]:
             return (Reward(first, _clip(2 * place - 1)),)
         case "comparison":
             sign = {"a": 1.0, "b": -1.0}.get(str(value), 0.0)
-            given = sign * _clip(float(mapping.comparison))
+            earned = sign * _clip(float(mapping.comparison))
             second = judgement.response_b or ""
-            return (Reward(first, given), Reward(second, -given))
+            return (Reward(first, earned), Reward(second, -earned))
         case "correction":
             return (Reward(first, _clip(float(mapping.correction))),)
 
