@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from reconciler.cli.errors import CommandError
+from reconciler.cli.session import Session, kubeconfig_of
+from reconciler.gitops.build import Builder
+from reconciler.gitops.diff import difference, render
+from reconciler.gitops.directory import read_directory
+from reconciler.gitops.documents import BuildError
+from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
+from reconciler.gitops.resource import ConfigRepository, InventoryEntry
+from reconciler.gitops.tree import SourceError
 
 
 def add_parser(commands: Any) -> None:
@@ -29,4 +41,58 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the differences."""
-    raise NotImplementedError
+    desired = _desired(Path(arguments.filename), arguments.namespace)
+    with Session(
+        kubeconfig_of(arguments.kubeconfig, arguments.state)
+    ) as session:
+        entries = _inventory(session, arguments)
+        live = _live(session, desired, entries)
+    owned = [ObjectId.parse(entry.id) for entry in entries]
+    found = difference(desired, live, owned)
+    if not found:
+        return 0
+    print(render(found))
+    return 1
+
+
+def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
+    try:
+        tree = read_directory(str(folder.resolve()), ".")
+        return Builder(namespace).build(tree.files)
+    except (BuildError, SourceError) as error:
+        raise CommandError(str(error), code=2) from error
+
+
+def _inventory(
+    session: Session, arguments: argparse.Namespace
+) -> tuple[InventoryEntry, ...]:
+    if arguments.repository is None:
+        return ()
+    raw = session.get(
+        "ConfigRepository", arguments.namespace, arguments.repository
+    )
+    return ConfigRepository.parse(raw).status.inventory
+
+
+def _live(
+    session: Session,
+    desired: Iterable[DesiredObject],
+    entries: Iterable[InventoryEntry],
+) -> dict[ObjectId, dict[str, Any]]:
+    """Live objects among those wanted or owned."""
+    versions = {item.id: item.version for item in desired}
+    for entry in entries:
+        versions.setdefault(ObjectId.parse(entry.id), entry.v)
+    found = {}
+    for where, version in versions.items():
+        live = session.run(
+            session.client.get(
+                api_version(where.group, version),
+                where.kind,
+                where.namespace or None,
+                where.name,
+            )
+        )
+        if live is not None:
+            found[where] = live
+    return found

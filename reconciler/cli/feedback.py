@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.session import Session, kubeconfig_of
+from reconciler.cli.session import DEFAULT_STATE, Session, kubeconfig_of
+from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import ANNOTATIONS
+from reconciler.feedback.dsn import resolve_dsn
+from reconciler.feedback.embedded import EmbeddedServer
+from reconciler.feedback.errors import FeedbackError
 from reconciler.feedback.resource import FeedbackStore
 
 FORMAT = """\
@@ -61,8 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         if store is None:
             msg = f"FeedbackStore {arguments.store} does not exist"
             raise CommandError(msg)
-        dsn = _dsn(session, store, arguments)
-        report = import_rows(dsn, _rows(arguments.file))
+        try:
+            dsn = _dsn(session, store, arguments)
+            report = import_rows(dsn, _rows(arguments.file))
+        except FeedbackError as error:
+            raise CommandError(str(error)) from error
         now = datetime.now(UTC).isoformat()
         session.annotate(
             "FeedbackStore",
@@ -80,22 +86,21 @@ def run(arguments: argparse.Namespace) -> int:
 def _dsn(
     session: Session, store: FeedbackStore, arguments: argparse.Namespace
 ) -> str:
-    raise NotImplementedError
+    root = Path(arguments.state) if arguments.state else DEFAULT_STATE
+    server = EmbeddedServer(StateDirectory(root.resolve()).postgres)
+    return session.run(resolve_dsn(session.client, store, server))
 
 
-def _rows(file: str) -> Iterator[Any]:
-    """Parsed lines; what is not JSON is handed on as text, for quarantine."""
+def _rows(file: str) -> Iterator[str]:
+    """Lines; what is wrong with one is found where it is stored."""
     stream = sys.stdin if file == "-" else _open(Path(file))
     with stream:
         for line in stream:
             if line.strip():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    yield line.rstrip("\n")
+                yield line.rstrip("\n")
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -19,9 +19,13 @@ from reconciler.evaluation.controller import EvaluationSuiteController
 from reconciler.evaluation.resource import EvaluationSuite, SuiteReport
 from reconciler.feedback.controller import FeedbackStoreController
 from reconciler.feedback.embedded import EmbeddedServer
+from reconciler.generations.feedback_source import FeedbackSource
 from reconciler.generations.generation_controller import (
     Adapters,
     ModelGenerationController,
+)
+from reconciler.generations.model_controller import (
+    Adapters as ServingAdapters,
 )
 from reconciler.generations.model_controller import ModelController
 from reconciler.generations.resource import (
@@ -31,8 +35,12 @@ from reconciler.generations.resource import (
 from reconciler.generations.schedule_controller import (
     TrainingScheduleController,
 )
-from reconciler.gitops.controller import ConfigRepositoryController
+from reconciler.gitops.controller import (
+    ConfigRepositoryController,
+    writing_back,
+)
 from reconciler.gitops.promotion import Promotion
+from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.process import ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
 
@@ -154,21 +162,29 @@ def _suite_of(changed: Resource, objects: Objects) -> list[ObjectKey]:
 def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
     """Every controller, for both roles."""
     name = platform.node() or "localhost"
-    store = FeedbackStoreController(node.postgres)
+    feedback = FeedbackSource(node.postgres)
     return (
         ConfigRepositoryController(
             node.state.repositories,
             promotions,
-            watches=(Watch(Model, _repositories),),
+            watches=(Watch(Model, lambda _, objects: writing_back(objects)),),
         ),
-        store,
+        FeedbackStoreController(node.postgres),
         EvaluationSuiteController(
             reports, watches=(Watch(ModelGeneration, _suite_of),)
         ),
         DatasetLayoutController(node.state.datasets, name),
-        ModelController(node.state.datasets, node.artifacts, node.server),
-        TrainingScheduleController(store.resolve_dsn, count_between),
+        ModelController(
+            ServingAdapters(
+                node.state.datasets,
+                node.artifacts,
+                node.server,
+                node.server.files,
+                DeviceProbe().choose,
+            )
+        ),
+        TrainingScheduleController(feedback),
         ModelGenerationController(
-            Adapters(node.executor, node.artifacts, store.resolve_dsn)
+            Adapters(node.executor, node.artifacts, feedback)
         ),
     )

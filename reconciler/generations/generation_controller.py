@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.artifacts import ArtifactStore
 from reconciler.compute.executor import Executor
-from reconciler.corpus import is_held_out
 from reconciler.engine.controller import (
     Context,
     Objects,
+    Role,
+    TerminalError,
     TransientError,
     Watch,
 )
 from reconciler.engine.plan import Action, Plan
 from reconciler.engine.resource import ObjectKey, Resource
 from reconciler.evaluation.resource import EvaluationSuite
-from reconciler.feedback.export import export_preferences
 from reconciler.feedback.resource import FeedbackStore
 from reconciler.generations import generation_plan, lineage, stages
 from reconciler.generations.collected import Collected, read, write
+from reconciler.generations.feedback_source import FeedbackSource
 from reconciler.generations.generation_plan import (
     CollectStage,
     DiscardRuns,
@@ -45,7 +46,6 @@ OUTPUTS: dict[Stage, str | None] = {
     "evaluate": None,
     "convert": "model",
 }
-Dsn = Callable[[Context, FeedbackStore], Awaitable[str]]
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,20 @@ class Adapters:
 
     executor: Executor
     artifacts: ArtifactStore
-    dsn: Dsn
-    """Connection string of a FeedbackStore."""
+    feedback: FeedbackSource
 
 
 class ModelGenerationController:
     """Drives one candidate from data to verdict."""
 
     kind = ModelGeneration
-    role = "controller"
+    role: Role = "controller"
     finalizer = True
 
     def __init__(self, adapters: Adapters) -> None:
         self._executor = adapters.executor
         self._artifacts = adapters.artifacts
-        self._dsn = adapters.dsn
+        self._feedback = adapters.feedback
         self.watches: Sequence[Watch] = (
             Watch(Model, _of_model),
             Watch(EvaluationSuite, _of_suite),
@@ -237,31 +236,19 @@ class ModelGenerationController:
         if store is None or data.through is None:
             msg = f"FeedbackStore {data.store_ref.name} does not exist"
             raise TransientError(msg)
-        dsn = await self._dsn(ctx, store)
-        await asyncio.to_thread(self._export_rows, desired, data, dsn, store)
-
-    def _export_rows(
-        self,
-        desired: ModelGeneration,
-        data: FeedbackData,
-        dsn: str,
-        store: FeedbackStore,
-    ) -> None:
         name = stages.run_name(desired, "data")
         directory = self._executor.directory(name).path
-        directory.mkdir(parents=True, exist_ok=True)
         target = directory / "output"
         shutil.rmtree(target, ignore_errors=True)
-        report = export_preferences(
-            dsn,
-            data.after,
-            data.through or data.after,
-            target,
-            exclude=is_held_out,
-            rewards=store.spec.rewards,
-        )
-        digest = self._artifacts.put(target)
-        facts = {"export": report.to_dict()}
+        report = await self._feedback.export(ctx, store, data, target)
+        if report.pairs == 0:
+            msg = (
+                f"{report.rows} judgements from {data.after} to "
+                f"{data.through} make no preference pair to learn from"
+            )
+            raise TerminalError("NoPreferences", msg)
+        digest = await asyncio.to_thread(self._artifacts.put, target)
+        facts = {"export": asdict(report)}
         write(directory, Collected.of("data", name, digest, 0.0, facts))
 
     def _run_paths(self, desired: ModelGeneration) -> Iterable[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from reconciler.artifacts import ArtifactStore
 from reconciler.engine.controller import (
@@ -32,6 +32,7 @@ from reconciler.generations.model_plan import (
     Undeploy,
 )
 from reconciler.generations.resource import Model, ModelGeneration
+from reconciler.serving.devices import Choice
 from reconciler.serving.documents import Desired, ServingState
 from reconciler.serving.process import ServerProcess, ServerStartError
 from reconciler.storage.backend import layout_backend
@@ -40,8 +41,8 @@ from reconciler.storage.resource import DatasetLayout
 from reconciler.storage.tree import TreeBackend
 
 HOLD_TAG = "production"
-Devices = Callable[[Sequence[str]], tuple[str | None, str]]
-"""First device of a preference list that is there, else why none is."""
+Devices = Callable[[Sequence[str]], Choice]
+"""The first device of a preference list that this node has."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ModelController:
     """Has the right generation serve."""
 
     kind = Model
-    role: ClassVar[Role] = "node"
+    role: Role = "node"
     finalizer = True
 
     def __init__(self, adapters: Adapters) -> None:
@@ -99,7 +100,7 @@ class ModelController:
                 f"{wants.dataset} does not exist",
                 wanted=asked,
             )
-        device, problem = self._adapters.devices(desired.spec.serving.devices)
+        choice = self._adapters.devices(desired.spec.serving.devices)
         info = self._adapters.server.info()
         dataset = desired.spec.storage.dataset
         backend = layout_backend(self._adapters.datasets, layout)
@@ -109,8 +110,8 @@ class ModelController:
                 objects.list(ModelGeneration, desired.metadata.namespace),
                 desired.metadata.name,
             ),
-            device=device,
-            device_problem=problem,
+            device=choice.device,
+            device_problem=choice.reason,
             stored=stored,
             held=_held(backend, dataset, stored),
             pointer=backend.current(dataset),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from reconciler.engine import conditions
 from reconciler.engine.controller import (
     Context,
     Objects,
+    Role,
     TransientError,
     Watch,
 )
@@ -18,7 +18,7 @@ from reconciler.engine.plan import Action, Plan
 from reconciler.engine.resource import ObjectKey, Resource
 from reconciler.feedback.resource import FeedbackStore
 from reconciler.generations import lineage, schedule_plan
-from reconciler.generations.generation_controller import Dsn
+from reconciler.generations.feedback_source import FeedbackSource, NewRows
 from reconciler.generations.resource import (
     Model,
     ModelGeneration,
@@ -27,20 +27,16 @@ from reconciler.generations.resource import (
 from reconciler.generations.schedule_plan import CreateGeneration, Observed
 from reconciler.generations.template import generation_body
 
-Count = Callable[[str, str, str], int]
-"""Rows of a store (by dsn) between two transaction ids."""
-
 
 class TrainingScheduleController:
     """Creates generations when they are due."""
 
     kind = TrainingSchedule
-    role = "controller"
+    role: Role = "controller"
     finalizer = False
 
-    def __init__(self, dsn: Dsn, count: Count) -> None:
-        self._dsn = dsn
-        self._count = count
+    def __init__(self, feedback: FeedbackSource) -> None:
+        self._feedback = feedback
         self.watches: Sequence[Watch] = (
             Watch(Model, _of_model),
             Watch(ModelGeneration, _of_generation),
@@ -61,15 +57,14 @@ class TrainingScheduleController:
         model = ctx.objects.get(Model, namespace, spec.model_ref.name)
         if store is None or not _usable(store):
             return Observed(model=model, generations=generations)
-        through = store.status.through or "0"
+        after = schedule_plan.consumed(generations)
+        found = await self._new_rows(ctx, store, after)
         return Observed(
             model=model,
             generations=generations,
             store_ready=True,
-            through=through,
-            new_rows=await self._new_rows(
-                ctx, store, schedule_plan.consumed(generations), through
-            ),
+            through=found.through,
+            new_rows=found.rows,
         )
 
     def plan(
@@ -94,12 +89,11 @@ class TrainingScheduleController:
         await ctx.client.apply(generation_body(desired, model, action))
 
     async def _new_rows(
-        self, ctx: Context, store: FeedbackStore, after: str, through: str
-    ) -> int:
-        if int(through) <= int(after):
-            return 0
-        dsn = await self._dsn(ctx, store)
-        return await asyncio.to_thread(self._count, dsn, after, through)
+        self, ctx: Context, store: FeedbackStore, after: str
+    ) -> NewRows:
+        if int(store.status.through or "0") <= int(after):
+            return NewRows(0, after)
+        return await self._feedback.count(ctx, store, after)
 
 
 def _usable(store: FeedbackStore) -> bool:

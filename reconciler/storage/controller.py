@@ -47,7 +47,7 @@ class DatasetLayoutController:
     """
 
     kind = DatasetLayout
-    role: ClassVar[Role] = "node"
+    role: Role = "node"
     finalizer = True
     watches: Sequence[Watch] = ()
 

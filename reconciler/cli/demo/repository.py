@@ -53,7 +53,7 @@ class Repository:
 
     def promotion_of(self, generation: str) -> str | None:
         """The commit that promoted a generation."""
-        pattern = f"^Reconciler-Promotion: .*/{generation}$"
+        pattern = f"^Reconciler-Promotion: .*/{generation}@"
         found = self._git("log", "--format=%H", f"--grep={pattern}", "-1")
         return found.strip() or None
 

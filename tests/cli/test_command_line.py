@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.errors import CommandError
+from reconciler.cli.lock import exclusive
+from reconciler.cli.main import COMMANDS, main, parser
+from reconciler.cli.names import kind_of, kinds_of, split_target
+from reconciler.cli.repository import repository_body
+from reconciler.cli.session import kubeconfig_of
+from reconciler.cli.up import roles_of
+from reconciler.generations.resource import Model
+from reconciler.gitops.resource import ConfigRepository
+
+
+@pytest.mark.parametrize("word", ["mdl", "model", "models", "Model"])
+def test_a_kind_has_all_its_names(word: str) -> None:
+    assert kind_of(word) is Model
+
+
+def test_an_unknown_kind_names_the_known_ones() -> None:
+    with pytest.raises(CommandError, match=r"'pod'.*mdl.*reconciler"):
+        kind_of("pod")
+
+
+def test_the_category_means_every_kind() -> None:
+    assert len(kinds_of("reconciler")) == 7
+
+
+def test_targets_are_written_in_two_ways() -> None:
+    assert split_target(["mdl/x"]) == ("mdl", "x")
+    assert split_target(["mdl", "x"]) == ("mdl", "x")
+    assert split_target(["mdl"]) == ("mdl", None)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_explains(command: str, capsys) -> None:
+    words = {"requests": "reconcile"}.get(command, command)
+    with pytest.raises(SystemExit) as stopped:
+        main([*([words] if words else []), "--help"])
+    assert stopped.value.code == 0
+    assert "usage: reconciler" in capsys.readouterr().out
+
+
+def test_a_missing_command_is_wrong_usage(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_errors_are_one_line_and_an_exit_code(capsys, tmp_path) -> None:
+    assert main(["--state", str(tmp_path), "get", "nonsense"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown kind 'nonsense'")
+    assert error.count("\n") == 1
+
+
+def test_a_state_directory_without_an_operator_says_so(tmp_path) -> None:
+    with pytest.raises(CommandError, match="is `reconciler up` running"):
+        kubeconfig_of(None, str(tmp_path))
+
+
+def test_which_kubeconfig_is_used(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert kubeconfig_of("given", None) == Path("given")
+    assert kubeconfig_of(None, None) is None
+    local = Path(".reconciler")
+    local.mkdir()
+    (local / "kubeconfig").touch()
+    assert kubeconfig_of(None, None) == local / "kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", f"env{os.pathsep}other")
+    assert kubeconfig_of(None, None) == Path("env")
+    assert kubeconfig_of(None, ".reconciler") == local / "kubeconfig"
+
+
+def test_roles_are_checked() -> None:
+    assert roles_of("node") == {"node"}
+    assert roles_of("controller, node") == {"controller", "node"}
+    with pytest.raises(CommandError, match="worker"):
+        roles_of("worker")
+    with pytest.raises(CommandError, match="none given"):
+        roles_of("")
+
+
+def test_a_repository_is_a_url_or_a_directory(tmp_path) -> None:
+    git = repository_body("https://git.example/x.git", "ns")
+    assert ConfigRepository.parse(git).spec.git.url.endswith("x.git")
+    folder = repository_body(str(tmp_path), "ns")
+    assert ConfigRepository.parse(folder).spec.directory.path == str(tmp_path)
+    with pytest.raises(CommandError, match="neither"):
+        repository_body(str(tmp_path / "absent"), "ns")
+
+
+def test_the_lock_is_exclusive_and_names_its_owner(tmp_path) -> None:
+    with (
+        exclusive(tmp_path),
+        pytest.raises(CommandError, match=f"pid {os.getpid()}"),
+        exclusive(tmp_path),
+    ):
+        pytest.fail("two owners")
+    with exclusive(tmp_path):
+        pass
+
+
+def test_the_completion_script_is_valid_bash(capsys, tmp_path) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion"
+    script.write_text(capsys.readouterr().out)
+    subprocess.run(["bash", "-n", str(script)], check=True, timeout=10)
+    ask = f"""
+source {script}
+COMP_WORDS=(reconciler get m); COMP_CWORD=2; _reconciler
+echo "${{COMPREPLY[@]}}"
+COMP_WORDS=(reconciler rec); COMP_CWORD=1; _reconciler
+echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["bash", "-c", ask],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert done.stdout.splitlines() == ["mdl", "reconcile"]
+
+
+def test_the_command_does_not_import_what_it_does_not_need() -> None:
+    code = (
+        "import sys, reconciler.cli.main as m; m.parser();"
+        "print([n for n in ('torch', 'numpy', 'kopf', 'openvino') "
+        "if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_can_be_run() -> None:
+    arguments = parser().parse_args(["get", "mdl"])
+    assert callable(arguments.run)
