@@ -64,9 +64,13 @@ def convert(run: RunDirectory, request: Request) -> Result:
         InvalidRequestError: the parameters or the model cannot be used.
     """
     wanted = parameters(request, ConvertParameters)
-    if not (wanted.model / "config.json").is_file():
-        msg = f"{wanted.model} is not a Hugging Face model directory"
-        raise InvalidRequestError(msg)
+    for name in ("config.json", TOKENIZER):
+        if not (wanted.model / name).is_file():
+            msg = (
+                f"{wanted.model} is not a Hugging Face model directory: "
+                f"it has no {name}"
+            )
+            raise InvalidRequestError(msg)
     reporter = Reporter(run, max_steps=_STEPS)
     directory = run.output / "ir"
     shutil.rmtree(directory, ignore_errors=True)  # an earlier attempt's

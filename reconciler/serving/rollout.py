@@ -114,8 +114,15 @@ class Rollout:
             if step == "SwitchBack" and self.previous is not None:
                 self._take_over(self.previous)
             else:
-                self._report(wanted, "Loading", "")
+                self._report_loading(wanted)
                 await self._load(wanted, partial(self._is_wanted, wanted))
+
+    def _report_loading(self, wanted: Version) -> None:
+        """Tell of the first attempt; a repeated one stays Failed until it
+        succeeds, so that the state does not flap."""
+        failure = self.slots.failure
+        if failure is None or failure.version != wanted:
+            self._report(wanted, "Loading", "")
 
     def _is_wanted(self, version: Version) -> bool:
         desired = self.state.desired(self.name)

@@ -84,7 +84,6 @@ class Fleet:
                 # is logged and tried again; requests are answered meanwhile.
                 _LOG.exception("%s", name)
                 again = RESCAN_SECONDS * random.uniform(1, 2)  # noqa: S311
-                wake.clear()
             if not self.state.is_asked_for(name):
                 self._forget(name)
                 return
