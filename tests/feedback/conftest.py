@@ -12,7 +12,9 @@ from reconciler.feedback.binaries import discover, select
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[EmbeddedServer]:
     try:
         select(discover(), None)
     except NoServerError as error:

@@ -171,7 +171,9 @@ def test_a_server_that_ends_at_once_says_why(own):
     control = own.directory / "data" / "global" / "pg_control"
     original = control.read_bytes()
     control.write_bytes(b"\0" * len(original))
-    with pytest.raises(FeedbackError, match="the server ended: .*FATAL|PANIC"):
+    with pytest.raises(
+        FeedbackError, match=r"the server ended: .*(FATAL|PANIC)"
+    ):
         own.ensure()
     control.write_bytes(original)
     own.ensure()
@@ -237,7 +239,9 @@ def test_data_stays_roots_where_namespaces_work(own):
 
 
 def test_binaries_of_the_wheel_are_found_and_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("reconciler.feedback.binaries._system", lambda: iter(()))
+    monkeypatch.setattr(
+        "reconciler.feedback.binaries._system", lambda: iter(())
+    )
     found = discover()
     if not found:
         pytest.skip("the extra embedded is not installed")
@@ -247,6 +251,35 @@ def test_binaries_of_the_wheel_are_found_and_work(tmp_path, monkeypatch):
         dsn = private.ensure()
         assert int(setting(dsn, "server_version_num")) >= 140000
         assert tmp_path.stat().st_mode == before
+    finally:
+        private.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others have no such trouble")
+def test_programs_and_data_below_a_private_home_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "reconciler.feedback.binaries._system", lambda: iter(())
+    )
+    found = discover()
+    if not found:
+        pytest.skip("the extra embedded is not installed")
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    package = found[0].folder.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    install = found[0].folder.parent.name
+    shutil.copytree(package / install, home / package.name / install)
+    shutil.copytree(libraries, home / libraries.name)
+    monkeypatch.setenv(VARIABLE, str(home / package.name / install / "bin"))
+    private = EmbeddedServer(home / "pg")
+    try:
+        dsn = private.ensure()
+    except NoServerError as error:
+        pytest.skip(f"no user namespaces here: {error}")
+    try:
+        assert setting(dsn, "data_directory").startswith(str(home))
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        assert home.stat().st_uid == 0
     finally:
         private.stop()
 
@@ -269,7 +302,10 @@ def test_no_server_and_old_servers_are_told_apart_from_good_ones(
 ):
     with pytest.raises(NoServerError, match="install the package"):
         select([], None)
-    for name, text in (("postgres", "postgres (PostgreSQL) 13.9"), ("initdb", "")):
+    for name, text in (
+        ("postgres", "postgres (PostgreSQL) 13.9"),
+        ("initdb", ""),
+    ):
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\necho '{text}'\n")
         program.chmod(0o755)

@@ -182,6 +182,10 @@ def test_swapping_every_judgement_swaps_every_compared_pair(rows):
         )
         for row in compared
     ]
-    forward = {(p.prompt, p.chosen, p.rejected) for p in lessons(compared).pairs}
-    backward = {(p.prompt, p.rejected, p.chosen) for p in lessons(swapped).pairs}
+    forward = {
+        (p.prompt, p.chosen, p.rejected) for p in lessons(compared).pairs
+    }
+    backward = {
+        (p.prompt, p.rejected, p.chosen) for p in lessons(swapped).pairs
+    }
     assert forward == backward
