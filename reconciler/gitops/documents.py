@@ -155,7 +155,7 @@ class _Budget:
     def _key(self, key: Node) -> str:
         if not isinstance(key, ScalarNode):
             raise self.refuse(key, "a key has to be plain text")
-        return str(key.value)
+        return self._text(key, str(key.value))
 
     def _plain(self, node: Node, expected: str) -> None:
         if node.tag != _TAG + expected:
@@ -169,7 +169,7 @@ class _Budget:
         text = str(node.value)
         match kind:
             case "str" | "timestamp" | "merge" | "value":
-                return text
+                return self._text(node, text)
             case "null":
                 return None
             case "bool":
@@ -180,6 +180,17 @@ class _Budget:
                 return self._number(node, text)
             case _:
                 raise self._tagged(node)
+
+    def _text(self, node: Node, text: str) -> str:
+        """JSON writes large characters as two escapes: join them."""
+        if text.isascii():
+            return text
+        try:
+            joined = text.encode("utf-16-le", "surrogatepass")
+            return joined.decode("utf-16-le")
+        except UnicodeDecodeError as error:
+            reason = "has half of a surrogate pair"
+            raise self.refuse(node, reason) from error
 
     def _integer(self, node: Node, text: str) -> int:
         try:

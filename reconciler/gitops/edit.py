@@ -101,6 +101,7 @@ def _splice(file: str, text: str, document: Node, generation: str) -> str:
     if start == end:  # nothing is written after the colon
         colon = text.index(":", key.end_mark.index) + 1
         return f"{text[:colon]} {_scalar(generation)}{text[colon:]}"
+    end = start + len(text[start:end].rstrip())  # blanks after a block
     new = _quoted(generation, value.style)
     return text[:start] + new + text[end:]
 

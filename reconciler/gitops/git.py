@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -67,14 +67,6 @@ _KEPT = (
 _SSH = (
     "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=10 "
     "-oServerAliveInterval=10 -oServerAliveCountMax=2"
-)
-_CORRUPT = re.compile(
-    r"not a git repository|corrupt|bad object|bad tree|missing blob|"
-    r"unable to read (?!askpass)|loose object|inflate|packfile|"
-    r"could not read (?!from remote|Username|Password)|"
-    r"\.lock'?: File exists|invalid index-pack|unresolved deltas|"
-    r"broken link|fatal: bad config|invalid sha1 pointer|not valid",
-    re.IGNORECASE,
 )
 
 
@@ -162,6 +154,7 @@ class Git:
         return kept | {
             "HOME": str(self.directory.parent),
             "LC_ALL": "C",
+            "GIT_CEILING_DIRECTORIES": str(self.directory.parent),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": str(self._trust()),
             "GIT_TERMINAL_PROMPT": "0",
@@ -174,17 +167,17 @@ class Git:
         }
 
     def _trust(self) -> Path:
-        """A configuration that trusts the mirror and the local remote.
+        """A configuration that trusts the local remote.
 
         git refuses a repository of another owner. The remote was named by
         whoever may write a ConfigRepository; only that one is trusted, and
         the child process that serves it reads nothing but this file.
         """
-        paths = [str(self.directory)]
+        paths = []
         parts = urlsplit(self.remote)
         if parts.scheme == "file":
             local = unquote(parts.path).rstrip("/")
-            paths += [local, f"{local}/.git"]
+            paths = [local, f"{local}/.git"]
         lines = ["[safe]", *(f'\tdirectory = "{_quoted(p)}"' for p in paths)]
         text = "\n".join(lines) + "\n"
         target = self.directory.parent / "trusted.gitconfig"
@@ -236,15 +229,22 @@ class Mirror:
             return self._fetch()
         except GitTimeoutError:
             raise
-        except GitError as error:
-            if _no_branch(error):
-                where = redact(self.git.remote)
-                msg = f"branch {self.branch} does not exist in {where}"
-                raise GitError(msg) from error
-            if not _CORRUPT.search(str(error)):
-                raise
+        except GitError:
+            self._ask_remote()
+        # The remote answers, so the fault is here.
         self._create()
         return self._fetch()
+
+    def _ask_remote(self) -> None:
+        """Raise if it is the remote that cannot be read."""
+        outside = self.git.directory.parent / "outside"
+        outside.mkdir(parents=True, exist_ok=True)
+        healthy = replace(self.git, directory=outside)
+        if healthy.run("ls-remote", self.git.remote, self.ref):
+            return
+        where = redact(self.git.remote)
+        msg = f"branch {self.branch} does not exist in {where}"
+        raise GitError(msg)
 
     def _fetch(self) -> str:
         refspec = f"+{self.ref}:{self.ref}"
@@ -334,10 +334,6 @@ class Mirror:
             files[path] = out[start : start + int(size)]
             at = start + int(size) + 1
         return files
-
-
-def _no_branch(error: GitError) -> bool:
-    return "couldn't find remote ref" in str(error)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ class Memory:
     ) -> Observation:
         """The observation with a refusal that still holds."""
         self.enforced = found.enforced
+        self.source.retrying = found.problem is not None
         failure = self.failure
         if failure is None:
             return found

@@ -48,6 +48,9 @@ class Source:
     dirty: bool = False
     """Whether to read at the next look, whatever the interval says."""
 
+    retrying: bool = False
+    """Whether what was read last could not be applied."""
+
     def mirror(self, spec: ConfigRepositorySpec) -> Mirror | None:
         """The mirror of a Git source."""
         if spec.git is None:
@@ -66,7 +69,9 @@ class Source:
         spec = desired.spec
         asked = (_identity(spec), requested(desired))
         wait = parse_duration(
-            spec.retry_interval if self._problem else spec.interval
+            spec.retry_interval
+            if self._problem or self.retrying
+            else spec.interval
         ).total_seconds()
         fresh = now - self._read_at < wait and asked == self._asked
         old = self._tree
