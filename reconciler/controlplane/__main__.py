@@ -1,0 +1,7 @@
+"""``python -m reconciler.controlplane`` is ``reconciler controlplane``."""
+
+import sys
+
+from reconciler.controlplane.cli import main
+
+sys.exit(main())

@@ -1,0 +1,172 @@
+"""HTTP: authentication, paths, and answers in the accepted form."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from reconciler.controlplane import media, rendering, route
+from reconciler.controlplane.discovery.pages import Pages
+from reconciler.controlplane.errors import (
+    ApiError,
+    bad_request,
+    internal,
+    no_such_path,
+    not_allowed,
+    too_large,
+    unauthorized,
+)
+from reconciler.controlplane.verbs import dispatch, watch
+from reconciler.controlplane.verbs.call import Call, Cluster
+from reconciler.controlplane.verbs.frames import Frames
+
+BODY_BYTES = 3 * 1024 * 1024
+OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version"))
+"""Paths that need no token."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Api:
+    """Answers requests.
+
+    Args:
+        cluster: The objects and kinds.
+        token: What clients have to present.
+        address: ``host:port``, told to clients that ask.
+    """
+
+    def __init__(self, cluster: Cluster, token: str, address: str) -> None:
+        self._cluster = cluster
+        self._expected = f"Bearer {token}".encode()
+        self.pages = Pages(cluster.registry, address)
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=BODY_BYTES)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request; whatever goes wrong becomes a Status."""
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return _failure(error)
+        except web.HTTPRequestEntityTooLarge:
+            return _failure(too_large(BODY_BYTES))
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # A mistake of ours must not take the connection down with it.
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return _failure(internal(type(error).__name__))
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path not in OPEN_PATHS:
+            self._authenticate(request)
+        if not _encodable(path, *request.query.values()):
+            raise bad_request("the URL is not valid UTF-8")
+        where = route.parse(path)
+        if where is None:
+            return self._page(request)
+        kind = self._cluster.registry.find(
+            where.group, where.version, where.resource
+        )
+        if kind is None:
+            raise no_such_path()
+        body = await request.read()
+        call = Call(
+            self._cluster,
+            kind,
+            where,
+            request.query,
+            body,
+            request.headers.get(hdrs.CONTENT_TYPE, media.JSON),
+            request.headers.get(hdrs.USER_AGENT, ""),
+        )
+        return await self._resource(request, call)
+
+    def _authenticate(self, request: web.Request) -> None:
+        given = request.headers.get(hdrs.AUTHORIZATION, "")
+        encoded = given.encode(errors="surrogateescape")
+        if not hmac.compare_digest(encoded, self._expected):
+            raise unauthorized()
+
+    def _page(self, request: web.Request) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed()
+        header = request.headers.get(hdrs.ACCEPT, "")
+        page = self.pages.find(request.path, header)
+        if page is None:
+            raise no_such_path()
+        return web.Response(
+            body=page.text, headers={hdrs.CONTENT_TYPE: page.content_type}
+        )
+
+    async def _resource(
+        self, request: web.Request, call: Call
+    ) -> web.StreamResponse:
+        name, verb = dispatch.choose(request.method, call.kind, call.route)
+        accept = request.headers.get(hdrs.ACCEPT, "")
+        many = name in ("list", "deletecollection")
+        if name in ("list", "get") and call.flag("watch"):
+            return await self._watch(request, call, accept)
+        forms = rendering.LIST_FORMS if many else rendering.ITEM_FORMS
+        accepted = media.negotiate(accept, forms)
+        include = rendering.include_of(call.query.get("includeObject", ""))
+        answer = await dispatch.run(call, verb)
+        response = web.Response(
+            status=answer.code,
+            body=rendering.render(call.kind, answer, accepted, include),
+            headers={hdrs.CONTENT_TYPE: rendering.content_type(accepted)},
+        )
+        _warn(response, call)
+        return response
+
+    async def _watch(
+        self, request: web.Request, call: Call, accept: str
+    ) -> web.StreamResponse:
+        accepted = media.negotiate(accept, rendering.ITEM_FORMS)
+        include = rendering.include_of(call.query.get("includeObject", ""))
+        terms = watch.terms_of(call)
+        frames = Frames(call.kind, terms.selector, accepted.transform, include)
+        response = web.StreamResponse(
+            headers={hdrs.CONTENT_TYPE: rendering.content_type(accepted)}
+        )
+        _warn(response, call)
+        await response.prepare(request)
+        async for chunk in watch.watch(call, terms, frames):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def _encodable(*texts: str) -> bool:
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _warn(response: web.StreamResponse, call: Call) -> None:
+    kind = call.kind
+    texts = [*([kind.warning] if kind.warning else []), *call.policy.warnings]
+    for text in texts:
+        printable = "".join(c if c.isprintable() else " " for c in text)
+        quoted = printable.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{quoted}"')
+
+
+def _failure(error: ApiError) -> web.Response:
+    headers: dict[str, Any] = {hdrs.CONTENT_TYPE: media.JSON, **error.headers}
+    return web.Response(
+        status=error.code, body=orjson.dumps(error.status()), headers=headers
+    )

@@ -1,0 +1,103 @@
+"""X.509 certificates of the control plane. Imports cryptography."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey as Key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _builder(
+    key: Key, subject: x509.Name, issuer: x509.Name, days: int
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # Clocks of machines that resume from sleep may be behind.
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=days))
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def authority(key: Key, days: int) -> x509.Certificate:
+    """A self-signed CA certificate."""
+    name = _name("reconciler-controlplane-ca")
+    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    return (
+        _builder(key, name, name, days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .add_extension(_usage(signs=True), True)
+        .add_extension(identity, False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def server(
+    key: Key,
+    issuer: x509.Certificate,
+    issuer_key: Key,
+    days: int,
+    names: Iterable[str],
+    address: str,
+) -> x509.Certificate:
+    """A server certificate for loopback, signed by a CA."""
+    alternatives: list[x509.GeneralName] = [x509.DNSName(n) for n in names]
+    alternatives += [
+        x509.IPAddress(ipaddress.ip_address(text)) for text in (address, "::1")
+    ]
+    from_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+        issuer_key.public_key()
+    )
+    use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    return (
+        _builder(key, _name("reconciler-controlplane"), issuer.subject, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        .add_extension(_usage(signs=False), True)
+        .add_extension(x509.SubjectAlternativeName(alternatives), False)
+        .add_extension(use, False)
+        .add_extension(from_issuer, False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """A certificate as text."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def private_pem(key: Key) -> bytes:
+    """A private key as text, unencrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

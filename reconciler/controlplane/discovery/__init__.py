@@ -1,0 +1,1 @@
+"""What clients ask first: versions, groups, resources, schemas."""

@@ -1,0 +1,123 @@
+"""Paths that are no resources: discovery, health, version, OpenAPI."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from reconciler.controlplane import media
+from reconciler.controlplane.discovery import aggregated, legacy
+from reconciler.controlplane.discovery.schemas import Documents
+from reconciler.controlplane.kinds.registry import Registry
+
+Json = dict[str, Any]
+
+VERSION = "1.32.0"
+"""The Kubernetes version whose API this one follows."""
+
+_HEALTH = ("/healthz", "/livez", "/readyz")
+_AGGREGATED = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+)
+_OPENAPI = "/openapi/v3"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A document and its type."""
+
+    text: bytes
+    content_type: str = media.JSON
+
+
+class Pages:
+    """Finds the page of a path.
+
+    Attributes:
+        ready: What /readyz says; false while stopping.
+    """
+
+    def __init__(self, registry: Registry, address: str) -> None:
+        self._registry = registry
+        self._address = address
+        self._documents = Documents(registry)
+        self.ready = True
+
+    def find(self, path: str, accept: str) -> Page | None:
+        """The page under a path, or None.
+
+        Raises:
+            ApiError: 406, the client accepts no form of it.
+        """
+        path = path.rstrip("/")
+        if path in _HEALTH:
+            text = b"ok" if self.ready else b"shutting down"
+            return Page(text, "text/plain; charset=utf-8")
+        if path == "/version":
+            return _json(version())
+        if path == "":
+            return _json({"paths": self._paths()})
+        if path.startswith(_OPENAPI):
+            return self._openapi(path.removeprefix(_OPENAPI).strip("/"))
+        if path in ("/api", "/apis"):
+            return self._root(path, accept)
+        return _json(self._group(path.strip("/").split("/")))
+
+    def _paths(self) -> list[str]:
+        found = ["/api", "/api/v1", "/apis", *_HEALTH, _OPENAPI, "/version"]
+        for group, versions in self._registry.groups().items():
+            if group:
+                found.append(f"/apis/{group}")
+                found += [f"/apis/{group}/{v}" for v in versions]
+        return sorted(found)
+
+    def _openapi(self, path: str) -> Page | None:
+        if not path:
+            return _json(self._documents.index())
+        text = self._documents.document(path)
+        return None if text is None else Page(text)
+
+    def _root(self, path: str, accept: str) -> Page:
+        accepted = media.negotiate(accept, aggregated.FORMS)
+        core = path == "/api"
+        if accepted.transform:
+            document = aggregated.document(self._registry, core=core)
+            return Page(orjson.dumps(document), _AGGREGATED)
+        if core:
+            return Page(orjson.dumps(legacy.core_versions(self._address)))
+        return Page(orjson.dumps(legacy.group_list(self._registry)))
+
+    def _group(self, parts: list[str]) -> Json | None:
+        match parts:
+            case ["api", version_name]:
+                return legacy.resource_list(self._registry, "", version_name)
+            case ["apis", group]:
+                return legacy.group(self._registry, group)
+            case ["apis", group, version_name]:
+                return legacy.resource_list(
+                    self._registry, group, version_name
+                )
+        return None
+
+
+def _json(document: Json | None) -> Page | None:
+    return None if document is None else Page(orjson.dumps(document))
+
+
+def version() -> Json:
+    """/version: the API level, and that this is no ordinary server."""
+    major, minor, _ = VERSION.split(".")
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"v{VERSION}+reconciler",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none",
+        "compiler": platform.python_implementation().lower(),
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
+    }

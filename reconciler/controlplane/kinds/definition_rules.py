@@ -1,0 +1,283 @@
+"""What makes a CustomResourceDefinition valid, beyond its schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.controlplane.kinds.definitions import condition
+from reconciler.controlplane.objects.names import (
+    DNS_LABEL,
+    check_name,
+    name_faults,
+)
+from reconciler.controlplane.schema import FieldError, check_structural
+from reconciler.controlplane.schema.jsonpath import JSONPathError, jsonpath
+
+Json = dict[str, Any]
+
+RESERVED = frozenset(
+    (
+        "apiextensions.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "autoscaling",
+        "coordination.k8s.io",
+        "events.k8s.io",
+    )
+)
+_KIND = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
+_TYPES = ("boolean", "date", "integer", "number", "string")
+_KIND_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or "
+    "'-', start with an alphabetic character, and end with an alphanumeric "
+    "character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+
+
+def check(crd: Json, old: Json | None) -> list[FieldError]:
+    """Everything that is wrong with a CRD whose schema is satisfied."""
+    spec = crd.get("spec")
+    missing = list(_missing(spec))
+    if missing or spec is None:
+        return missing
+    faults = [
+        *_check_group(spec["group"]),
+        *_check_names(crd),
+        *_check_versions(spec["versions"]),
+        *_check_conversion(spec),
+    ]
+    if old is not None:
+        faults += _check_changes(crd, old)
+    return faults
+
+
+def _missing(spec: Json | None) -> Iterator[FieldError]:
+    """Required fields that are absent; nothing else can be judged then."""
+    if spec is None:
+        yield FieldError("spec", "FieldValueRequired")
+        return
+    yield from _require(spec["names"], "spec.names", ("plural", "kind"))
+    for index, version in enumerate(spec["versions"]):
+        at = f"spec.versions[{index}]"
+        yield from _require_items(
+            version.get("additionalPrinterColumns"),
+            f"{at}.additionalPrinterColumns",
+            ("name", "type", "jsonPath"),
+        )
+        yield from _require_items(
+            version.get("selectableFields"),
+            f"{at}.selectableFields",
+            ("jsonPath",),
+        )
+        scale = (version.get("subresources") or {}).get("scale")
+        if scale is not None:
+            yield from _require(
+                scale,
+                f"{at}.subresources.scale",
+                ("specReplicasPath", "statusReplicasPath"),
+            )
+
+
+def _require_items(
+    items: list[Json] | None, path: str, fields: tuple[str, ...]
+) -> Iterator[FieldError]:
+    for index, item in enumerate(items or ()):
+        yield from _require(item, f"{path}[{index}]", fields)
+
+
+def _require(
+    obj: Json, path: str, fields: tuple[str, ...]
+) -> Iterator[FieldError]:
+    for field in fields:
+        if not obj.get(field):
+            yield FieldError(f"{path}.{field}", "FieldValueRequired")
+
+
+def _check_group(group: str) -> Iterator[FieldError]:
+    path = "spec.group"
+    if not group:
+        yield FieldError(path, "FieldValueRequired")
+        return
+    for fault in name_faults(group, path):
+        yield FieldError(path, "FieldValueInvalid", fault, group)
+    if "." not in group:
+        why = "should be a domain with at least one dot"
+        yield FieldError(path, "FieldValueInvalid", why, group)
+    if group in RESERVED:
+        why = "the group is served by the control plane itself"
+        yield FieldError(path, "FieldValueForbidden", why)
+
+
+def _check_names(crd: Json) -> Iterator[FieldError]:
+    names, path = crd["spec"]["names"], "spec.names"
+    for field in ("plural", "singular"):
+        if not DNS_LABEL.fullmatch(names.get(field, "")):
+            yield FieldError(
+                f"{path}.{field}",
+                "FieldValueInvalid",
+                _KIND_RULE,
+                names.get(field, ""),
+            )
+    for field in ("kind", "listKind"):
+        if not _KIND.fullmatch(names.get(field, "")):
+            yield FieldError(
+                f"{path}.{field}",
+                "FieldValueInvalid",
+                "may have mixed case, but should otherwise match: "
+                + _KIND_RULE,
+                names.get(field, ""),
+            )
+    if names.get("kind") == names.get("listKind"):
+        yield FieldError(
+            f"{path}.listKind",
+            "FieldValueInvalid",
+            "kind and listKind may not be the same",
+            names.get("listKind"),
+        )
+    for field in ("shortNames", "categories"):
+        for index, name in enumerate(names.get(field) or ()):
+            yield from check_name(name, f"{path}.{field}[{index}]", label=True)
+    wanted = f"{names['plural']}.{crd['spec']['group']}"
+    if crd["metadata"].get("name") != wanted:
+        yield FieldError(
+            "metadata.name",
+            "FieldValueInvalid",
+            'must be spec.names.plural+"."+spec.group',
+            crd["metadata"].get("name", ""),
+        )
+
+
+def _check_versions(versions: list[Json]) -> Iterator[FieldError]:
+    path = "spec.versions"
+    names = [version["name"] for version in versions]
+    if not versions:
+        yield FieldError(
+            path, "FieldValueRequired", "must have at least one version"
+        )
+    elif sum(version["storage"] is True for version in versions) != 1:
+        yield FieldError(
+            path,
+            "FieldValueInvalid",
+            "must have exactly one version marked as storage version",
+            versions,
+        )
+    if len(set(names)) != len(names):
+        why = "must contain unique version names"
+        yield FieldError(path, "FieldValueInvalid", why, versions)
+    for index, version in enumerate(versions):
+        at = f"{path}[{index}]"
+        yield from check_name(version["name"], f"{at}.name", label=True)
+        yield from _check_schema(version, f"{at}.schema.openAPIV3Schema")
+        yield from _check_paths(version, at)
+
+
+def _check_schema(version: Json, path: str) -> Iterator[FieldError]:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if not isinstance(schema, dict) or not schema:
+        yield FieldError(path, "FieldValueRequired", "schemas are required")
+        return
+    for fault in check_structural(schema):
+        below = "" if fault.field == "<nil>" else f".{fault.field}"
+        yield dataclasses.replace(fault, field=path + below)
+
+
+def _check_paths(version: Json, at: str) -> Iterator[FieldError]:
+    columns = version.get("additionalPrinterColumns") or ()
+    for index, column in enumerate(columns):
+        path = f"{at}.additionalPrinterColumns[{index}]"
+        if column["type"] not in _TYPES:
+            why = "must be one of " + ",".join(_TYPES)
+            yield FieldError(
+                f"{path}.type", "FieldValueInvalid", why, column["type"]
+            )
+        yield from _check_path(column["jsonPath"], f"{path}.jsonPath")
+    for index, field in enumerate(version.get("selectableFields") or ()):
+        path = f"{at}.selectableFields[{index}].jsonPath"
+        yield from _check_path(field["jsonPath"], path)
+    scale = (version.get("subresources") or {}).get("scale") or {}
+    for field, value in scale.items():
+        path = f"{at}.subresources.scale.{field}"
+        yield from _check_path(value, path)
+
+
+def _check_path(text: Any, path: str) -> Iterable[FieldError]:
+    try:
+        jsonpath(text)
+    except JSONPathError as error:
+        return [FieldError(path, "FieldValueInvalid", str(error), text)]
+    if not text.startswith("."):
+        why = "must be a simple json path starting with ."
+        return [FieldError(path, "FieldValueInvalid", why, text)]
+    return []
+
+
+def _check_conversion(spec: Json) -> Iterator[FieldError]:
+    if spec["scope"] not in ("Cluster", "Namespaced"):
+        yield FieldError(
+            "spec.scope",
+            "FieldValueNotSupported",
+            'supported values: "Cluster", "Namespaced"',
+            spec["scope"],
+        )
+    strategy = (spec.get("conversion") or {}).get("strategy")
+    if strategy != "None":
+        yield FieldError(
+            "spec.conversion.strategy",
+            "FieldValueNotSupported",
+            'supported values: "None"',
+            strategy,
+        )
+    if spec.get("preserveUnknownFields"):
+        yield FieldError(
+            "spec.preserveUnknownFields",
+            "FieldValueInvalid",
+            "must be false in order to use defaults in the schema",
+            True,  # noqa: FBT003 - the offending value
+        )
+
+
+def _check_changes(crd: Json, old: Json) -> Iterator[FieldError]:
+    new_spec, old_spec = crd["spec"], old["spec"]
+    fixed = [
+        ("spec.group", new_spec["group"], old_spec["group"]),
+        (
+            "spec.names.plural",
+            new_spec["names"]["plural"],
+            old_spec["names"]["plural"],
+        ),
+    ]
+    if condition(old, "Established") == "True":
+        fixed += [
+            ("spec.scope", new_spec["scope"], old_spec["scope"]),
+            (
+                "spec.names.kind",
+                new_spec["names"]["kind"],
+                old_spec["names"]["kind"],
+            ),
+        ]
+    for path, value, live in fixed:
+        if value != live:
+            why = "field is immutable"
+            yield FieldError(path, "FieldValueInvalid", why, value)
+    yield from _check_stored(crd)
+
+
+def _check_stored(crd: Json) -> Iterator[FieldError]:
+    names = {version["name"] for version in crd["spec"]["versions"]}
+    stored = (crd.get("status") or {}).get("storedVersions") or ()
+    for index, version in enumerate(stored):
+        if version not in names:
+            yield FieldError(
+                f"status.storedVersions[{index}]",
+                "FieldValueInvalid",
+                f"missing from spec.versions; {version} was previously a "
+                "storage version, and must remain in spec.versions until a "
+                "storage migration ensures no data remains persisted in "
+                f"{version} and removes {version} from "
+                "status.storedVersions",
+                version,
+            )

@@ -1,0 +1,1 @@
+"""What happens to objects without anybody asking: draining, collection."""

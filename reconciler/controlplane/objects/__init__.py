@@ -1,0 +1,1 @@
+"""Rules for objects: names, metadata, selectors, tables. No I/O."""

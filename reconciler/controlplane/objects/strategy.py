@@ -1,0 +1,270 @@
+"""How an object becomes what is stored: create and update, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.controlplane.errors import (
+    ApiError,
+    bad_request,
+    conflict,
+    invalid,
+    modified,
+)
+from reconciler.controlplane.kinds.model import ResourceKind
+from reconciler.controlplane.objects import metadata as meta
+from reconciler.controlplane.schema.errors import FieldError
+
+Json = dict[str, Any]
+
+
+@dataclass
+class FieldPolicy:
+    """What to do about unknown and duplicate fields."""
+
+    mode: str = "Warn"
+    """Strict, Warn or Ignore."""
+
+    patch: str | None = None
+    """Text of the patched object, if the fields come from a patch."""
+
+    warnings: list[str] = field(default_factory=list)
+
+    def judge(self, faults: list[str], refusal: str) -> None:
+        """Refuse or note faults such as ``unknown field "spec.x"``.
+
+        Raises:
+            ApiError: 400, under Strict.
+        """
+        if not faults or self.mode == "Ignore":
+            return
+        if self.mode == "Strict":
+            text = "strict decoding error: " + ", ".join(faults)
+            if self.patch is None:
+                raise bad_request(refusal + text)
+            fault = FieldError("patch", "FieldValueInvalid", text, self.patch)
+            raise invalid("", "", "", [fault])
+        self.warnings += faults
+
+
+def decode(
+    kind: ResourceKind,
+    body: Any,
+    duplicates: Iterable[str],
+    policy: FieldPolicy,
+) -> Json:
+    """Check the type of a body and remove unknown fields.
+
+    Raises:
+        ApiError: 400, it is no object of this kind.
+    """
+    if not isinstance(body, dict):
+        raise bad_request("the body must be an object")
+    _check_type(kind, body)
+    unknown = meta.normalise(body)
+    if not kind.custom:
+        drop_nulls(body)
+    unknown += [p for p in kind.compiled.prune(body) if p not in unknown]
+    faults = [f'unknown field "{path}"' for path in unknown]
+    faults += [f'duplicate field "{name}"' for name in duplicates]
+    policy.judge(
+        faults,
+        f'{kind.kind} in version "{kind.version}" cannot be handled as a '
+        f"{kind.kind}: ",
+    )
+    return body
+
+
+def _check_type(kind: ResourceKind, body: Json) -> None:
+    if not kind.custom:
+        body.setdefault("apiVersion", kind.api_version)
+        body.setdefault("kind", kind.kind)
+    for field_name, wanted in (
+        ("kind", kind.kind),
+        ("apiVersion", kind.api_version),
+    ):
+        given = body.get(field_name)
+        if not given or not isinstance(given, str):
+            shown = "Kind" if field_name == "kind" else field_name
+            raise bad_request(f"Object '{shown}' is missing in the body")
+        if given != wanted:
+            name = "API version" if field_name == "apiVersion" else "kind"
+            raise bad_request(
+                f"the {name} in the data ({given}) does not match the "
+                f"expected {name} ({wanted})"
+            )
+
+
+def drop_nulls(value: Any) -> None:
+    """Remove nulls, which mean "not set" in built-in kinds."""
+    if isinstance(value, dict):
+        for key in [key for key, item in value.items() if item is None]:
+            del value[key]
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for item in value:
+        drop_nulls(item)
+
+
+def check_place(
+    obj: Json, namespace: str | None, name: str, kind: ResourceKind
+) -> None:
+    """Refuse a body whose namespace or name is not the URL's.
+
+    Raises:
+        ApiError: 400.
+    """
+    metadata = obj["metadata"]
+    given = metadata.get("namespace", "")
+    if kind.namespaced and given and given != namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the "
+            "namespace sent on the request"
+        )
+    if not kind.namespaced:
+        metadata.pop("namespace", None)
+    if name and not metadata.get("name"):
+        metadata["name"] = name
+    if name and metadata["name"] != name:
+        raise bad_request(
+            f"the name of the object ({metadata['name']}) does not match "
+            f"the name on the URL ({name})"
+        )
+
+
+def create(kind: ResourceKind, obj: Json, namespace: str | None) -> Json:
+    """A new object, complete but for its resourceVersion.
+
+    Raises:
+        ApiError: 422, it is not valid.
+    """
+    if obj["metadata"].get("resourceVersion"):
+        raise bad_request(
+            "resourceVersion should not be set on objects to be created"
+        )
+    meta.stamp(obj, namespace, counted=kind.counted)
+    if kind.status:
+        obj.pop("status", None)
+    return _complete(kind, obj, None)
+
+
+def update(
+    kind: ResourceKind, new: Json, old: Json, subresource: str = ""
+) -> Json:
+    """The new state of a live object.
+
+    Args:
+        kind: What it is.
+        new: What the client wants; changed in place.
+        old: The live object.
+        subresource: ``status`` changes only the status.
+
+    Raises:
+        ApiError: 409, the client has not seen the live object; 422.
+    """
+    _check_seen(kind, new, old)
+    if subresource == "status":
+        new = _only_status(new, old)
+    elif kind.status:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = old["status"]
+    faults = list(meta.check_update(new, old))
+    meta.carry_over(new, old)
+    if faults:
+        raise _invalid(kind, new, faults)
+    new = _complete(kind, new, old)
+    if kind.counted and subject(kind, new) != subject(kind, old):
+        generation = old["metadata"].get("generation", 0)
+        new["metadata"]["generation"] = generation + 1
+    return new
+
+
+def _check_seen(kind: ResourceKind, new: Json, old: Json) -> None:
+    name = old["metadata"]["name"]
+    wanted, live = new["metadata"], old["metadata"]
+    version = wanted.get("resourceVersion", "")
+    if not version and not kind.unconditional:
+        fault = FieldError(
+            "metadata.resourceVersion",
+            "FieldValueInvalid",
+            "must be specified for an update",
+            0,
+        )
+        raise invalid(kind.kind, kind.group, name, [fault])
+    uid = wanted.get("uid")
+    if uid and uid != live["uid"]:
+        raise conflict(
+            kind,
+            name,
+            f"Precondition failed: UID in precondition: {uid}, UID in "
+            f"object meta: {live['uid']}",
+        )
+    if version and version != live["resourceVersion"]:
+        raise modified(kind, name)
+
+
+def _only_status(new: Json, old: Json) -> Json:
+    changed = {key: value for key, value in old.items() if key != "status"}
+    changed["metadata"] = dict(old["metadata"])
+    if "managedFields" in new["metadata"]:
+        changed["metadata"]["managedFields"] = new["metadata"]["managedFields"]
+    if "status" in new:
+        changed["status"] = new["status"]
+    return changed
+
+
+def _complete(kind: ResourceKind, obj: Json, old: Json | None) -> Json:
+    if kind.hooks.prepare is not None:
+        kind.hooks.prepare(obj, old)
+    obj = kind.compiled.default(obj)
+    faults = list(
+        meta.check(
+            obj,
+            namespaced=kind.namespaced,
+            label_name=kind.plural == "namespaces" and not kind.custom,
+        )
+    )
+    faults += kind.compiled.validate(obj, old)
+    if not faults and kind.hooks.check is not None:
+        faults += kind.hooks.check(obj, old)
+    if faults:
+        raise _invalid(kind, obj, faults)
+    return obj
+
+
+def _invalid(
+    kind: ResourceKind, obj: Json, faults: list[FieldError]
+) -> ApiError:
+    name = obj["metadata"].get("name", "")
+    return invalid(kind.kind, kind.group, name, faults)
+
+
+def subject(kind: ResourceKind, obj: Json) -> Json:
+    """The part of an object whose changes are counted as generations."""
+    ignored = {"metadata", "apiVersion", "kind"}
+    if kind.status:
+        ignored.add("status")
+    return {key: value for key, value in obj.items() if key not in ignored}
+
+
+def unchanged(new: Json, old: Json) -> bool:
+    """Whether a write can be left out: nothing differs but times."""
+    return _timeless(new) == _timeless(old)
+
+
+def _timeless(obj: Json) -> Json:
+    entries = obj["metadata"].get("managedFields") or ()
+    metadata = {
+        key: value
+        for key, value in obj["metadata"].items()
+        if key != "resourceVersion"
+    }
+    metadata["managedFields"] = [
+        {key: value for key, value in entry.items() if key != "time"}
+        for entry in entries
+    ]
+    return obj | {"metadata": metadata}

@@ -1,0 +1,227 @@
+"""The control plane's life: open, serve on loopback, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from reconciler.controlplane import credentials
+from reconciler.controlplane.app import Api
+from reconciler.controlplane.kinds import definitions
+from reconciler.controlplane.kinds.builtin import (
+    DEFINITIONS,
+    NAMESPACES,
+    builtin_registry,
+)
+from reconciler.controlplane.lifecycle.caretaker import Caretaker
+from reconciler.controlplane.lock import LockedError, StateLock
+from reconciler.controlplane.objects import form, strategy
+from reconciler.controlplane.storage.database import StorageError
+from reconciler.controlplane.storage.record import Event, Key
+from reconciler.controlplane.storage.store import HISTORY, Store
+from reconciler.controlplane.verbs.call import Cluster
+from reconciler.controlplane.verbs.delete import PERMANENT
+
+DRAIN_SECONDS = 5.0
+"""How long a stop waits for requests under way."""
+
+
+BACKLOG = 256
+"""Connections that may wait to be accepted."""
+
+
+class ControlPlane:
+    """An embedded Kubernetes API server.
+
+    Args:
+        state: Directory of the database, the credentials and the lock; made
+            if it is absent.
+        port: Port on 127.0.0.1; 0 takes the one used last, if it is free,
+            or any.
+        kubeconfig: Where to write the kubeconfig (mode 0600); by default
+            ``kubeconfig`` below the state directory.
+        host: A loopback address.
+        history: Revisions that watches can resume from.
+
+    Raises:
+        ValueError: ``host`` is not a loopback address.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        port: int = 0,
+        kubeconfig: Path | None = None,
+        *,
+        host: str = credentials.ADDRESS,
+        history: int = HISTORY,
+    ) -> None:
+        if not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"{host} is not a loopback address")
+        self._state = state
+        self._port = port
+        self._host = host
+        self._history = history
+        self._kubeconfig = kubeconfig or state / "kubeconfig"
+        self._lock: StateLock | None = None
+        self._store: Store | None = None
+        self._runner: web.AppRunner | None = None
+        self._caretaker: asyncio.Task[None] | None = None
+        self._api: Api | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """``https://127.0.0.1:<port>``, once started."""
+        return self._url
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig that clients use."""
+        return self._kubeconfig
+
+    async def start(self) -> None:
+        """Serve; returns when requests are answered.
+
+        Raises:
+            LockedError: Another process uses the state directory.
+            StorageError: The database is damaged.
+            OSError: The port cannot be had.
+        """
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = StateLock(self._state)
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self._store = Store(self._state / "objects.sqlite3", self._history)
+        cluster = Cluster(self._store, builtin_registry())
+        _serve_definitions(cluster)
+        await _ensure_namespaces(cluster)
+        caretaker = Caretaker(cluster)
+        identity = credentials.ensure(self._state / "identity")
+        listener = self._listen()
+        port = listener.getsockname()[1]
+        address = f"{_bracketed(self._host)}:{port}"
+        self._api = Api(cluster, identity.token, address)
+        self._runner = web.AppRunner(
+            self._api.application(),
+            access_log=None,
+            # A watcher that hangs up is noticed at once.
+            handler_cancellation=True,
+            shutdown_timeout=DRAIN_SECONDS,
+        )
+        await self._runner.setup()
+        site = web.SockSite(
+            self._runner, listener, ssl_context=identity.context()
+        )
+        await site.start()
+        self._caretaker = asyncio.create_task(caretaker.run())
+        self._url = f"https://{address}"
+        credentials.write_private(self._state / "port", str(port).encode())
+        self._kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        credentials.write_private(
+            self._kubeconfig, credentials.kubeconfig(self._url, identity)
+        )
+
+    def _listen(self) -> socket.socket:
+        wanted = self._port or self._last_port()
+        try:
+            return _bound(self._host, wanted)
+        except OSError:
+            if self._port or not wanted:
+                raise
+            return _bound(self._host, 0)
+
+    def _last_port(self) -> int:
+        try:
+            return int((self._state / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    async def stop(self) -> None:
+        """End all watches, finish what was accepted, close; repeatable."""
+        if self._api is not None:
+            self._api.pages.ready = False
+        if self._caretaker is not None:
+            self._caretaker.cancel()
+            await asyncio.wait([self._caretaker])
+            self._caretaker = None
+        if self._store is not None:
+            self._store.hub.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _serve_definitions(cluster: Cluster) -> None:
+    """Serve the kinds of all CRDs, now and as they change."""
+    registry, hub = cluster.registry, cluster.store.hub
+    for stored in cluster.store.read.page(DEFINITIONS, None).items:
+        registry.register(
+            stored.key.name, definitions.kinds_of(stored.object())
+        )
+
+    def on_commit(events: Sequence[Event]) -> None:
+        for event in events:
+            if event.stored.key.resource != DEFINITIONS:
+                continue
+            name, crd = event.stored.key.name, event.stored.object()
+            if event.deleted:
+                registry.register(name, [])
+                hub.end(f"{crd['spec']['group']}/{name.split('.')[0]}")
+            else:
+                registry.register(name, definitions.kinds_of(crd))
+
+    hub.listen(on_commit)
+
+
+async def _ensure_namespaces(cluster: Cluster) -> None:
+    kind = cluster.registry.find("", "v1", "namespaces")
+    if kind is None:
+        raise LookupError("namespaces are not served")
+    for name in PERMANENT:
+        key = Key(NAMESPACES, "", name)
+        if cluster.store.current(key) is None:
+            body = {"metadata": {"name": name}}
+            head = {"apiVersion": "v1", "kind": "Namespace"}
+            obj = strategy.create(kind, head | body, None)
+            _, written = cluster.store.put(
+                key, form.to_storage(kind, obj), None
+            )
+            await written
+
+
+__all__ = ["ControlPlane", "LockedError", "StorageError"]

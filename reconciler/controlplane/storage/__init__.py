@@ -1,0 +1,1 @@
+"""Durable, revisioned storage of objects in one SQLite file."""

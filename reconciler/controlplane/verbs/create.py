@@ -1,0 +1,80 @@
+"""create."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.controlplane.errors import (
+    already_exists,
+    bad_request,
+    not_allowed,
+)
+from reconciler.controlplane.objects import form, strategy
+from reconciler.controlplane.objects.metadata import now_text
+from reconciler.controlplane.patch.apply import update_managed_fields
+from reconciler.controlplane.storage.record import Key
+from reconciler.controlplane.verbs.call import Answer, Call, check_namespace
+
+Json = dict[str, Any]
+
+
+async def create(call: Call) -> Answer:
+    """Store a new object.
+
+    Raises:
+        ApiError: 400, 403, 404, 409 or 422.
+    """
+    body, duplicates = call.parsed()
+    obj = strategy.decode(call.kind, body, duplicates, call.policy)
+    return await store_new(call, obj, managed=False)
+
+
+async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
+    """Complete and store a decoded object.
+
+    Args:
+        call: The request.
+        obj: The object.
+        managed: Its managedFields are there (server-side apply).
+    """
+    kind, namespace = call.kind, call.route.namespace
+    if kind.namespaced and namespace is None:
+        raise not_allowed(kind)
+    strategy.check_place(obj, namespace, call.route.name, kind)
+    obj = strategy.create(kind, obj, namespace)
+    name = obj["metadata"]["name"]
+    check_namespace(call, name)
+    _check_definition(call)
+    key = Key(kind.resource, namespace or "", name)
+    if call.store.current(key) is not None:
+        raise already_exists(kind, name)
+    if not managed:
+        obj = update_managed_fields(
+            None,
+            obj,
+            call.manager(),
+            "Update",
+            now_text(),
+            kind.compiled,
+            "",
+            kind.api_version,
+        )
+    if call.dry_run:
+        return Answer(201, obj=obj)
+    stored, written = call.store.put(key, form.to_storage(kind, obj), None)
+    await written
+    return Answer(201, raw=form.raw(kind, stored))
+
+
+def _check_definition(call: Call) -> None:
+    """Refuse new objects of a kind whose CRD is being deleted."""
+    from reconciler.controlplane.kinds.builtin import DEFINITIONS
+
+    if not call.kind.custom:
+        return
+    stored = call.store.current(Key(DEFINITIONS, "", call.kind.qualified))
+    if stored is None or "deletionTimestamp" in stored.object()["metadata"]:
+        raise bad_request(
+            "create not allowed while custom resource definition is "
+            "terminating"
+        )

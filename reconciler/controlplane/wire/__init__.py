@@ -1,0 +1,1 @@
+"""The protobuf encoding that kubectl's typed commands send."""
