@@ -81,8 +81,8 @@ class TreeBackend:
             CorruptGenerationError: the directory is not what `digest` says.
             InvalidNameError: a name could not be stored safely.
         """
-        hex_of(digest)
         with self._changing(dataset) as at:
+            hex_of(digest)
             manifest = read_manifest(at.manifest(name))
             if manifest is None:
                 manifest = self._store(at, name, source, digest)
