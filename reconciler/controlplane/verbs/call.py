@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.controlplane import media
 from reconciler.controlplane.errors import (
+    Cause,
     bad_request,
     forbidden,
     invalid,
@@ -213,8 +214,6 @@ def check_namespace(call: Call, name: str) -> None:
     Raises:
         ApiError: 404 or 403.
     """
-    from reconciler.controlplane.errors import Cause
-
     namespace = call.route.namespace
     if namespace is None:
         return

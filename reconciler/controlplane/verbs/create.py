@@ -9,10 +9,10 @@ from reconciler.controlplane.errors import (
     bad_request,
     not_allowed,
 )
+from reconciler.controlplane.kinds.builtin import DEFINITIONS
 from reconciler.controlplane.objects import form, strategy
-from reconciler.controlplane.objects.metadata import now_text
-from reconciler.controlplane.patch.apply import update_managed_fields
 from reconciler.controlplane.storage.record import Key
+from reconciler.controlplane.verbs import ownership
 from reconciler.controlplane.verbs.call import Answer, Call, check_namespace
 
 Json = dict[str, Any]
@@ -49,16 +49,7 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
     if call.store.current(key) is not None:
         raise already_exists(kind, name)
     if not managed:
-        obj = update_managed_fields(
-            None,
-            obj,
-            call.manager(),
-            "Update",
-            now_text(),
-            kind.compiled,
-            "",
-            kind.api_version,
-        )
+        obj = ownership.record(call, None, obj)
     if call.dry_run:
         return Answer(201, obj=obj)
     stored, written = call.store.put(key, form.to_storage(kind, obj), None)
@@ -68,8 +59,6 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
 
 def _check_definition(call: Call) -> None:
     """Refuse new objects of a kind whose CRD is being deleted."""
-    from reconciler.controlplane.kinds.builtin import DEFINITIONS
-
     if not call.kind.custom:
         return
     stored = call.store.current(Key(DEFINITIONS, "", call.kind.qualified))

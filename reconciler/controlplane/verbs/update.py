@@ -11,18 +11,23 @@ from reconciler.controlplane.errors import (
     ApiError,
     bad_request,
     invalid,
+    modified,
     not_found,
     unsupported_media,
 )
 from reconciler.controlplane.objects import form, strategy
 from reconciler.controlplane.objects.metadata import normalise, now_text
-from reconciler.controlplane.patch.apply import (
+from reconciler.controlplane.patch import (
+    PatchError,
+    conflict_message,
+    json_patch,
+    merge_patch,
     server_side_apply,
-    update_managed_fields,
+    strategic_merge,
 )
-from reconciler.controlplane.patch.errors import PatchError, conflict_message
 from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.storage.record import Stored
+from reconciler.controlplane.verbs import ownership
 from reconciler.controlplane.verbs.call import Answer, Call
 from reconciler.controlplane.verbs.create import store_new
 
@@ -64,16 +69,7 @@ async def replace(
         new["metadata"]["managedFields"] = old["metadata"]["managedFields"]
     new = strategy.update(kind, new, old, call.route.subresource)
     if not managed:
-        new = update_managed_fields(
-            old,
-            new,
-            call.manager(),
-            "Update",
-            now_text(),
-            kind.compiled,
-            call.route.subresource,
-            kind.api_version,
-        )
+        new = ownership.record(call, old, new)
     if call.dry_run:
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         return Answer(obj=new)
@@ -140,10 +136,6 @@ def patched(call: Call, live: Json, body: Any, kind: str) -> Json:
     Raises:
         ApiError: 400 or 422.
     """
-    from reconciler.controlplane.patch.json_patch import json_patch
-    from reconciler.controlplane.patch.merge import merge_patch
-    from reconciler.controlplane.patch.strategic import strategic_merge
-
     if kind != media.JSON_PATCH and not isinstance(body, dict):
         raise bad_request("the patch must be an object")
     try:
@@ -221,8 +213,6 @@ def _check_version(call: Call, config: Json, live: Stored | None) -> None:
     if wanted and live is None:
         raise not_found(call.kind, call.route.name)
     if wanted and live is not None and wanted != str(live.number):
-        from reconciler.controlplane.errors import modified
-
         raise modified(call.kind, call.route.name)
 
 
