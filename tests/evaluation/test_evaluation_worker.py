@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -182,6 +183,38 @@ def test_a_corpus_that_is_too_small_is_inconclusive(make_model, start):
 
 
 @pytest.mark.usefixtures("corpus")
+def test_sampled_answers_are_described_and_repeat(make_model, start):
+    suite = SUITE | {"decoding": {"maxNewTokens": 6, "temperature": "0.9"}}
+    new, old = make_model("new", 1), make_model("old", 2)
+    found = []
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        run, request = start(new, old, suite, name=name, seed=seed)
+        report = evaluate(run, request).facts["report"]
+        assert "temperature 0.9" in report["decoding"]
+        assert f"seed {seed}" in report["decoding"]
+        found.append([row["candidate"]["answer"] for row in answers(run)])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.usefixtures("corpus")
+def test_networks_with_different_tokens_can_be_compared(make_model, start):
+    """A baseline is read with its own tokenizer and sizes."""
+    old = make_model("old", 2, vocab_size=300, num_hidden_layers=1)
+    run, request = start(make_model("new", 1), old)
+    assert evaluate(run, request).phase == "Succeeded"
+    assert all(row["baseline"]["answer"] is not None for row in answers(run))
+
+
+@pytest.mark.usefixtures("corpus")
+def test_a_metric_that_guards_itself_is_scored_once(make_model, start):
+    suite = SUITE | {"guardrails": [{"name": "house-style", "maxDrop": "1"}]}
+    run, request = start(make_model("a", 1), make_model("b", 2), suite)
+    report = evaluate(run, request).facts["report"]
+    assert report["guardrails"][0]["ciLow"] == report["ciLow"]
+    assert set(answers(run)[0]["candidate"]["scores"]) == {"house-style"}
+
+
+@pytest.mark.usefixtures("corpus")
 def test_progress_ends_with_all_answers(make_model, start):
     run, request = start(make_model("new", 1), make_model("old", 2))
     evaluate(run, request)
@@ -256,16 +289,21 @@ def wait_until(condition, seconds=30.0):
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_started_again(make_model, start):
-    """SIGKILL of the supervisor in the middle; the next one ends the run."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_run_is_started_again(make_model, start, number):
+    """The supervisor is stopped in the middle; the next one ends the run."""
     run, _ = start(make_model("new", 1), make_model("old", 2))
     command = [sys.executable, "-m", "reconciler.evaluation", str(run.path)]
     first = subprocess.Popen(command)
     wait_until(lambda: run.status() is not None)
-    first.kill()
-    first.wait(timeout=30)
+    first.send_signal(number)
+    code = first.wait(timeout=30)
+    assert code == (75 if number == signal.SIGTERM else -signal.SIGKILL)
     assert run.result() is None
     assert subprocess.run(command, timeout=100, check=False).returncode == 0
     result = run.result()
     assert result is not None
     assert result.facts["report"]["samples"] == 30
+    status = run.status()
+    assert status is not None
+    assert status.attempt == 2
