@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class ServerProcess:
     def ensure(self, timeout: float = START_SECONDS) -> ServerInfo:
         """Start the process if none is alive; wait until it answers.
 
-        Safe to call from several processes at once: one server remains.
+        Safe to call from several processes at once: one of them starts it.
 
         Raises:
             ServerStartError: it does not answer in time, or ended.
@@ -70,16 +71,36 @@ class ServerProcess:
         if info is not None and answers(info):
             return info
         self.files.prepare()
-        child = None if lock.is_held(self.files.lock) else self._start()
+        with self._alone(timeout):
+            child = None if lock.is_held(self.files.lock) else self._start()
+            return self._await_answer(child, timeout)
+
+    @contextmanager
+    def _alone(self, timeout: float) -> Iterator[None]:
+        """Keep other starters and stoppers out.
+
+        Two servers that start at once would both wait for the lock, and the
+        second one would come up when the first one is stopped.
+        """
+        handle = lock.acquire(self.files.root / "start.lock", wait=timeout)
+        if handle is None:
+            msg = f"another starter has not finished within {timeout:g} s"
+            raise ServerStartError(msg)
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def _await_answer(
+        self, child: subprocess.Popen[bytes] | None, timeout: float
+    ) -> ServerInfo:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             info = self.info()
             if info is not None and answers(info):
                 return info
             if child is not None and child.poll() is not None:
-                if not lock.is_held(self.files.lock):
-                    raise ServerStartError(self._why(child.returncode))
-                child = None  # another one won the race
+                raise ServerStartError(self._why(child.returncode))
             time.sleep(_POLL_SECONDS)
         msg = f"no answer within {timeout:g} s; {self._said()}"
         raise ServerStartError(msg)
@@ -88,18 +109,29 @@ class ServerProcess:
         """Ask the process to end, then make it; True if one was alive.
 
         SIGTERM lets requests in flight finish. Returns when it is gone.
+
+        Raises:
+            ServerStartError: somebody is starting it and does not finish.
         """
-        info = self.info()
-        if info is None:
+        if not lock.is_held(self.files.lock):
             return False
-        for number, wait in (
-            (signal.SIGTERM, timeout),
-            (signal.SIGKILL, STOP_SECONDS),
-        ):
-            _send(info, number)
-            if _until(lambda: not lock.is_held(self.files.lock), wait):
-                break
+        with self._alone(START_SECONDS):
+            # Its starter may have died before it told where it listens.
+            _until(lambda: self.info() is not None or self._gone(), timeout)
+            info = self.info()
+            if info is None:
+                return False
+            for number, wait in (
+                (signal.SIGTERM, timeout),
+                (signal.SIGKILL, STOP_SECONDS),
+            ):
+                _send(info, number)
+                if _until(self._gone, wait):
+                    break
         return True
+
+    def _gone(self) -> bool:
+        return not lock.is_held(self.files.lock)
 
     def rss_bytes(self) -> int | None:
         """Resident memory of the process, or None if none is alive."""

@@ -118,8 +118,10 @@ class Rollout:
                 await self._load(wanted, partial(self._is_wanted, wanted))
 
     def _report_loading(self, wanted: Version) -> None:
-        """Tell of the first attempt; a repeated one stays Failed until it
-        succeeds, so that the state does not flap."""
+        """Tell of the first attempt only.
+
+        A repeated one stays Failed until it succeeds: no flapping.
+        """
         failure = self.slots.failure
         if failure is None or failure.version != wanted:
             self._report(wanted, "Loading", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -81,8 +82,24 @@ def garbage_graph(bundle: Path) -> None:
 
 
 def nan_weights(bundle: Path) -> None:
+    """Make all scales of the quantised weights NaN."""
+    overwrite_constants(bundle, "f16", b"\xff")
+
+
+def zeroed_weights(bundle: Path) -> None:
+    """Lose the quantised weights, and keep a graph that computes."""
+    overwrite_constants(bundle, "u8", b"\x00")
+
+
+def overwrite_constants(bundle: Path, kind: str, value: bytes) -> None:
     weights = bundle / "openvino_model.bin"
-    weights.write_bytes(b"\xff" * weights.stat().st_size)
+    data = bytearray(weights.read_bytes())
+    graph = (bundle / "openvino_model.xml").read_text()
+    constant = rf'element_type="{kind}" [^>]*offset="(\d+)" size="(\d+)"'
+    for offset, size in re.findall(constant, graph):
+        start, end = int(offset), int(offset) + int(size)
+        data[start:end] = value * (end - start)
+    weights.write_bytes(data)
     sign_again(bundle)
 
 
@@ -91,14 +108,6 @@ def other_tokenizer(bundle: Path) -> None:
     data = json.loads(path.read_text())
     data["model"]["merges"] = data["model"]["merges"][:5]
     path.write_text(json.dumps(data))
-    sign_again(bundle)
-
-
-def zeroed_weights(bundle: Path) -> None:
-    weights = bundle / "openvino_model.bin"
-    data = bytearray(weights.read_bytes())
-    data[: len(data) // 2] = bytes(len(data) // 2)
-    weights.write_bytes(data)
     sign_again(bundle)
 
 
@@ -158,11 +167,12 @@ class Served:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             seen = self.process.files.observed(model)
-            if seen and seen.generation == generation:
-                if seen.state != "Loading":
-                    return seen
+            about = seen is not None and seen.generation == generation
+            if seen is not None and about and seen.state != "Loading":
+                return seen
             time.sleep(0.005)
-        raise AssertionError(f"{generation} is not settled: {seen}")
+        message = f"{generation} is not settled: {seen}"
+        raise AssertionError(message)
 
     def deploy(
         self, path: Path, generation: str, model: str = "tiny"

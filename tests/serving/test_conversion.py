@@ -34,9 +34,7 @@ def test_the_same_model_gives_the_same_bytes_in_two_processes(
     request = RunDirectory(tiny / "first").request()
     assert request is not None
     run.write_request(request)
-    run_python(
-        "-m", "reconciler.serving", str(run.path), PYTHONHASHSEED="2"
-    )
+    run_python("-m", "reconciler.serving", str(run.path), PYTHONHASHSEED="2")
     ended = run.result()
     assert ended is not None
     assert ended.phase == "Succeeded"
