@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,10 +92,13 @@ class Git:
     """Bare repository."""
 
     timeout: float = 60.0
-    """Seconds that one call may take."""
+    """Seconds until the deadline: of one call, or of all if `until` is set."""
 
     remote: str = ""
     """URL; a file:// one is trusted whoever owns its files."""
+
+    until: float | None = None
+    """Deadline of all calls together, in monotonic seconds."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -133,8 +137,11 @@ class Git:
     def _wait(
         self, process: subprocess.Popen[bytes], name: str, stdin: bytes
     ) -> tuple[bytes, bytes]:
+        left = self.timeout
+        if self.until is not None:
+            left = max(self.until - time.monotonic(), 0.05)
         try:
-            return process.communicate(stdin, timeout=self.timeout)
+            return process.communicate(stdin, timeout=left)
         except subprocess.TimeoutExpired as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

@@ -113,7 +113,8 @@ class Promoter:
         if mirror is None:
             return False
         head = revision.partition("@sha1:")[2]
-        commit = recorded_in(mirror, head, token)
+        with self.memory.source.alone():
+            commit = recorded_in(mirror, head, token)
         if commit is None:
             return False
         self.memory.records.add_promotion(token, commit)
@@ -147,7 +148,8 @@ class Promoter:
             spec.write_back,
             records.promotions.__contains__,
         )
-        outcome = writer.write(promotion)
+        with self.memory.source.alone():
+            outcome = writer.write(promotion)
         if outcome.commit:
             records.add_promotion(promotion.token, outcome.commit)
         return outcome

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
@@ -27,7 +31,7 @@ class Look:
     head: str | None
     """Newest revision that was ever read."""
 
-    due: float
+    due: float | None = None
     """Seconds until the source has to be read again."""
 
     rewritten: str | None = None
@@ -45,6 +49,7 @@ class Source:
     _problem: Problem | None = None
     _asked: tuple[str, str | None] | None = None
     _read_at: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     dirty: bool = False
     """Whether to read at the next look, whatever the interval says."""
 
@@ -52,12 +57,30 @@ class Source:
     """Whether what was read last could not be applied."""
 
     def mirror(self, spec: ConfigRepositorySpec) -> Mirror | None:
-        """The mirror of a Git source."""
+        """The mirror of a Git source; its calls end by ``spec.timeout``."""
         if spec.git is None:
             return None
         timeout = parse_duration(spec.timeout).total_seconds()
-        git = Git(self.folder / "mirror.git", timeout, spec.git.url)
+        until = time.monotonic() + timeout
+        git = Git(self.folder / "mirror.git", timeout, spec.git.url, until)
         return Mirror(git, spec.git.ref.branch)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Use the mirror while no other thread does.
+
+        A pass that was given up may have left its thread behind.
+
+        Raises:
+            SourceError: the other thread is not done yet.
+        """
+        if not self._lock.acquire(timeout=1):
+            msg = "an earlier fetch is still under way"
+            raise SourceError(msg)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def look(self, desired: ConfigRepository, now: float) -> Look:
         """The newest tree; read again if it is time or something changed.
@@ -66,6 +89,14 @@ class Source:
             desired: the repository.
             now: monotonic seconds.
         """
+        try:
+            with self.alone():
+                return self._look(desired, now)
+        except SourceError as error:
+            problem = Problem(ARTIFACT_FAILED, str(error))
+            return Look(None, problem, desired.status.last_attempted_revision)
+
+    def _look(self, desired: ConfigRepository, now: float) -> Look:
         spec = desired.spec
         asked = (_identity(spec), requested(desired))
         wait = parse_duration(

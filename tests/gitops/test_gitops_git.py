@@ -262,7 +262,7 @@ def test_full_disk_is_told_and_recovered_from(
     script.write_text(f'#!/bin/bash\nulimit -f 20\nexec {real} "$@"\n')
     script.chmod(0o755)
     path = f"{wrapper}:{os.environ['PATH']}"
-    full = Git(git.directory, 20, remote.url, {"PATH": path})
+    full = Git(git.directory, 20, remote.url, None, {"PATH": path})
     with pytest.raises(GitError):
         Mirror(full, "main").fetch()
     found = Mirror(git, "main")
