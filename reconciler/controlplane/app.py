@@ -61,7 +61,7 @@ class Api:
             return _failure(too_large(BODY_BYTES))
         except ConnectionError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see below
             # A mistake of ours must not take the connection down with it.
             _LOG.exception("%s %s failed", request.method, request.path)
             return _failure(internal(type(error).__name__))

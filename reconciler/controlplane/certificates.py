@@ -54,9 +54,11 @@ def authority(key: Key, days: int) -> x509.Certificate:
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
         _builder(key, name, name, days)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
-        .add_extension(_usage(signs=True), True)
-        .add_extension(identity, False)
+        .add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(identity, critical=False)
         .sign(key, hashes.SHA256())
     )
 
@@ -80,11 +82,15 @@ def server(
     use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     return (
         _builder(key, _name("reconciler-controlplane"), issuer.subject, days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
-        .add_extension(_usage(signs=False), True)
-        .add_extension(x509.SubjectAlternativeName(alternatives), False)
-        .add_extension(use, False)
-        .add_extension(from_issuer, False)
+        .add_extension(
+            x509.BasicConstraints(ca=False, path_length=None), critical=True
+        )
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName(alternatives), critical=False
+        )
+        .add_extension(use, critical=False)
+        .add_extension(from_issuer, critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
 

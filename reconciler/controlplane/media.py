@@ -109,12 +109,14 @@ def load(body: bytes) -> tuple[Any, list[str]]:
         decoded = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if body.lstrip()[:1] in (b"{", b"["):
-            raise bad_request(f"invalid JSON: {error}") from error
+            msg = f"invalid JSON: {error}"
+            raise bad_request(msg) from error
         decoded, repeated = _load_yaml(body), []
     else:
         repeated = duplicates(body)
     if _deeper_than(decoded, DEPTH):
-        raise bad_request(f"the body is nested deeper than {DEPTH} levels")
+        msg = f"the body is nested deeper than {DEPTH} levels"
+        raise bad_request(msg)
     return decoded, repeated
 
 
@@ -127,22 +129,23 @@ def _deeper_than(value: Any, limit: int) -> bool:
 
 
 def _load_yaml(body: bytes) -> Any:
-    from ruamel.yaml import YAML as Parser
+    import ruamel.yaml
     from ruamel.yaml.error import YAMLError
     from ruamel.yaml.events import AliasEvent
 
-    parser = Parser(typ="safe", pure=True)
+    parser = ruamel.yaml.YAML(typ="safe", pure=True)
     try:
         text = body.decode()
         if any(isinstance(e, AliasEvent) for e in parser.parse(text)):
             # A few nested aliases expand to gigabytes.
             raise bad_request("YAML aliases are not accepted")
-        decoded = Parser(typ="safe", pure=True).load(text)
+        decoded = ruamel.yaml.YAML(typ="safe", pure=True).load(text)
         # YAML knows dates, sets and cycles; JSON does not.
         return orjson.loads(orjson.dumps(decoded, default=str))
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         line = str(error).splitlines()[0] if str(error) else "unreadable"
-        raise bad_request(f"error converting YAML to JSON: {line}") from error
+        msg = f"error converting YAML to JSON: {line}"
+        raise bad_request(msg) from error
 
 
 def duplicates(body: bytes) -> list[str]:

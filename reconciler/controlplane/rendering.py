@@ -27,7 +27,8 @@ def include_of(text: str) -> str:
         ApiError: 400, it is unknown.
     """
     if text not in _INCLUDES:
-        raise bad_request(f"unknown includeObject {text!r}")
+        msg = f"unknown includeObject {text!r}"
+        raise bad_request(msg)
     return text or "Metadata"
 
 

@@ -62,7 +62,8 @@ class ControlPlane:
         history: int = HISTORY,
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
-            raise ValueError(f"{host} is not a loopback address")
+            msg = f"{host} is not a loopback address"
+            raise ValueError(msg)
         self._state = state
         self._port = port
         self._host = host
@@ -179,7 +180,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-        listener.setblocking(False)
+        listener.settimeout(0)
     except OSError:
         listener.close()
         raise

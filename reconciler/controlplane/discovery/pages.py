@@ -23,6 +23,7 @@ _AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 )
 _OPENAPI = "/openapi/v3"
+_VERSION_PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,12 @@ class Pages:
         return Page(orjson.dumps(legacy.group_list(self._registry)))
 
     def _group(self, parts: list[str]) -> Json | None:
-        match parts:
-            case ["api", version_name]:
-                return legacy.resource_list(self._registry, "", version_name)
-            case ["apis", group]:
-                return legacy.group(self._registry, group)
-            case ["apis", group, version_name]:
-                return legacy.resource_list(
-                    self._registry, group, version_name
-                )
+        if parts[0] == "api" and len(parts) == _VERSION_PARTS:
+            return legacy.resource_list(self._registry, "", parts[1])
+        if parts[0] == "apis" and len(parts) == _VERSION_PARTS:
+            return legacy.group(self._registry, parts[1])
+        if parts[0] == "apis" and len(parts) == _VERSION_PARTS + 1:
+            return legacy.resource_list(self._registry, *parts[1:])
         return None
 
 

@@ -102,7 +102,7 @@ def _check_group(group: str) -> Iterator[FieldError]:
     if not group:
         yield FieldError(path, "FieldValueRequired")
         return
-    for fault in name_faults(group, path):
+    for fault in name_faults(group):
         yield FieldError(path, "FieldValueInvalid", fault, group)
     if "." not in group:
         why = "should be a domain with at least one dot"

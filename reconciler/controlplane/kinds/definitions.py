@@ -21,7 +21,9 @@ def prepare(crd: Json, old: Json | None, taken: Taken) -> None:
     """Fill in names and, from the names in use, the status."""
     spec = crd.get("spec")
     names = spec.get("names") if isinstance(spec, dict) else None
-    if not isinstance(names, dict) or not isinstance(names.get("kind"), str):
+    if not isinstance(spec, dict) or not isinstance(names, dict):
+        return
+    if not isinstance(names.get("kind"), str):
         return
     names.setdefault("singular", names["kind"].lower())
     names.setdefault("listKind", names["kind"] + "List")
@@ -111,7 +113,11 @@ def mark_terminating(crd: Json) -> None:
     """Say that the instances are being deleted."""
     why = "CustomResource deletion is in progress"
     _observe(
-        crd["status"], "Terminating", True, "InstanceDeletionInProgress", why
+        crd["status"],
+        "Terminating",
+        true=True,
+        reason="InstanceDeletionInProgress",
+        message=why,
     )
 
 

@@ -22,7 +22,7 @@ _KEY_RULE = (
 MAX_BYTES = 1024 * 1024
 
 
-def prepare_secret(secret: Json, old: Json | None) -> None:
+def prepare_secret(secret: Json, _old: Json | None) -> None:
     """Fold stringData into data; the default type is Opaque."""
     plain = secret.pop("stringData", None)
     if isinstance(plain, dict) and plain:
@@ -37,7 +37,7 @@ def prepare_secret(secret: Json, old: Json | None) -> None:
     _decodable(secret.get("data"), "Secret")
 
 
-def prepare_config_map(config_map: Json, old: Json | None) -> None:
+def prepare_config_map(config_map: Json, _old: Json | None) -> None:
     """Refuse binary data that is not base64."""
     _decodable(config_map.get("binaryData"), "ConfigMap")
 
@@ -47,10 +47,11 @@ def _decodable(data: Any, kind: str) -> None:
         try:
             base64.b64decode(value, validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
-            raise bad_request(
+            msg = (
                 f'{kind} in version "v1" cannot be handled as a {kind}: '
                 "illegal base64 data"
-            ) from error
+            )
+            raise bad_request(msg) from error
 
 
 def check_secret(secret: Json, old: Json | None) -> list[FieldError]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -29,7 +30,7 @@ def _pair(whole: int, unit: int, name: str, rest: int, rest_name: str) -> str:
     return f"{count}{name}{left}{rest_name}" if left else f"{count}{name}"
 
 
-_STEPS = (
+_STEPS: tuple[tuple[int, Callable[[int], str]], ...] = (
     (2 * _MINUTE, lambda s: f"{s}s"),
     (10 * _MINUTE, lambda s: _pair(s, _MINUTE, "m", 1, "s")),
     (3 * _HOUR, lambda s: f"{s // _MINUTE}m"),

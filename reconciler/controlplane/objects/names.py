@@ -55,7 +55,7 @@ def generate(prefix: str) -> str:
     return prefix[:room] + tail
 
 
-def name_faults(name: str, path: str, *, label: bool = False) -> list[str]:
+def name_faults(name: str, *, label: bool = False) -> list[str]:
     """What is wrong with an object's name; empty if it is sound."""
     rule = LABEL_RULE if label else SUBDOMAIN_RULE
     shape = DNS_LABEL if label else DNS_SUBDOMAIN
@@ -72,7 +72,7 @@ def check_name(name: str, path: str, *, label: bool) -> list[FieldError]:
     """Field errors for an object's name."""
     return [
         FieldError(path, "FieldValueInvalid", fault, name)
-        for fault in name_faults(name, path, label=label)
+        for fault in name_faults(name, label=label)
     ]
 
 
@@ -90,7 +90,7 @@ def check_labels(labels: dict[str, str], path: str) -> Iterator[FieldError]:
 def check_qualified(key: str, path: str) -> Iterator[FieldError]:
     """Field errors for a key such as ``example.com/name``."""
     prefix, slash, name = key.rpartition("/")
-    if slash and (not prefix or name_faults(prefix, path)):
+    if slash and (not prefix or name_faults(prefix)):
         yield _invalid(path, "prefix part " + SUBDOMAIN_RULE, key)
     if not name:
         yield _invalid(path, "name part must be non-empty", key)

@@ -115,17 +115,20 @@ def _requirement(term: str, text: str) -> Requirement:
         operator = "absent" if match[1] else "exists"
         requirement = Requirement(match[2], operator)
     else:
-        raise bad_request(f"unable to parse requirement: {term!r} in {text!r}")
+        msg = f"unable to parse requirement: {term!r} in {text!r}"
+        raise bad_request(msg)
     _check(requirement)
     return requirement
 
 
 def _check(requirement: Requirement) -> None:
     for fault in check_qualified(requirement.key, "key"):
-        raise bad_request(f"unable to parse requirement: {fault.message()}")
+        msg = f"unable to parse requirement: {fault.message()}"
+        raise bad_request(msg)
     for value in requirement.values:
         if not VALUE.fullmatch(value):
-            text = f'unable to parse requirement: values: Invalid value: "{value}"'
+            fault = f'values: Invalid value: "{value}"'
+            text = f"unable to parse requirement: {fault}"
             raise bad_request(text)
 
 
@@ -147,12 +150,12 @@ def parse_fields(
     for part in re.findall(r"(?:[^,\\]|\\.)+", text):
         match = _FIELD.match(part.strip())
         if match is None:
-            raise bad_request(
-                f"invalid selector: '{text}'; can't understand '{part}'"
-            )
+            msg = f"invalid selector: '{text}'; can't understand '{part}'"
+            raise bad_request(msg)
         path, sign, value = match.groups()
         if path not in known and path not in names:
-            raise bad_request(f"field label not supported: {path}")
+            msg = f"field label not supported: {path}"
+            raise bad_request(msg)
         value = re.sub(r"\\(.)", r"\1", value)
         terms.append(FieldTerm(names.get(path, path), value, sign != "!="))
     return tuple(terms)

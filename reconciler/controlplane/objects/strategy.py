@@ -88,13 +88,15 @@ def _check_type(kind: ResourceKind, body: Json) -> None:
         given = body.get(field_name)
         if not given or not isinstance(given, str):
             shown = "Kind" if field_name == "kind" else field_name
-            raise bad_request(f"Object '{shown}' is missing in the body")
+            msg = f"Object '{shown}' is missing in the body"
+            raise bad_request(msg)
         if given != wanted:
             name = "API version" if field_name == "apiVersion" else "kind"
-            raise bad_request(
+            msg = (
                 f"the {name} in the data ({given}) does not match the "
                 f"expected {name} ({wanted})"
             )
+            raise bad_request(msg)
 
 
 def drop_nulls(value: Any) -> None:
@@ -129,10 +131,11 @@ def check_place(
     if name and not metadata.get("name"):
         metadata["name"] = name
     if name and metadata["name"] != name:
-        raise bad_request(
+        msg = (
             f"the name of the object ({metadata['name']}) does not match "
             f"the name on the URL ({name})"
         )
+        raise bad_request(msg)
 
 
 def create(kind: ResourceKind, obj: Json, namespace: str | None) -> Json:

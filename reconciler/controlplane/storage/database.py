@@ -78,7 +78,8 @@ def prepare(path: Path) -> None:
     try:
         _prepare(path)
     except sqlite3.DatabaseError as error:
-        raise StorageError(f"{path}: {error}") from error
+        msg = f"{path}: {error}"
+        raise StorageError(msg) from error
 
 
 def _prepare(path: Path) -> None:
@@ -94,7 +95,8 @@ def _prepare(path: Path) -> None:
     finally:
         connection.close()
     if found != FORMAT:
-        raise StorageError(f"{path}: format {found}, expected {FORMAT}")
+        msg = f"{path}: format {found}, expected {FORMAT}"
+        raise StorageError(msg)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -102,7 +104,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StorageError(f"{path} is damaged: {verdict}")
+        msg = f"{path} is damaged: {verdict}"
+        raise StorageError(msg)
 
 
 def fact(connection: sqlite3.Connection, name: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.controlplane.storage.database import connect, fact
 from reconciler.controlplane.storage.record import Event, Key, Page, Stored
 
+_SELECT = "SELECT namespace, name, number, data FROM revisions WHERE"
+_ORDER = "ORDER BY resource, namespace, name LIMIT :limit"
 _LIVE = "superseded IS NULL"
 _THEN = (
     "number <= :revision AND deleted = 0"
@@ -78,10 +79,7 @@ class Reader:
             where += " AND " + (_LIVE if revision is None else _THEN)
             values |= {"revision": at, "limit": -1 if limit is None else limit}
             rows = self._connection.execute(
-                "SELECT namespace, name, number, data FROM revisions"
-                f" WHERE {where} ORDER BY resource, namespace, name"  # noqa: S608 - fixed text
-                " LIMIT :limit",
-                values,
+                f"{_SELECT} {where} {_ORDER}", values
             ).fetchall()
             items = [
                 Stored(Key(resource, row[0], row[1]), row[2], row[3])

@@ -44,10 +44,10 @@ class Subscription:
         self._events.clear()
         self._ready.set()
 
-    async def next(self, timeout: float) -> Sequence[Event]:
-        """All queued changes, or none after ``timeout`` seconds."""
+    async def next(self, seconds: float) -> Sequence[Event]:
+        """All queued changes, or none after so many seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 await self._ready.wait()
         except TimeoutError:
             return ()

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from reconciler.controlplane.storage.database import connect
 from reconciler.controlplane.storage.record import Change, Compaction
 
@@ -59,7 +61,8 @@ class Writer(threading.Thread):
         self._queue.put(None)
         self.join()
 
-    def run(self) -> None:  # noqa: D102 - threading.Thread
+    @override
+    def run(self) -> None:
         connection = connect(self._path)
         open_ = True
         while open_:

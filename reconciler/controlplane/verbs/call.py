@@ -146,7 +146,8 @@ class Call:
         """
         text = self.query.get(name, "").lower()
         if text not in ("", "0", "1", "false", "true", "f", "t"):
-            raise bad_request(f"invalid boolean for {name}: {text!r}")
+            msg = f"invalid boolean for {name}: {text!r}"
+            raise bad_request(msg)
         return text in ("1", "true", "t")
 
     def number(self, name: str) -> int | None:
@@ -159,7 +160,8 @@ class Call:
         if not text:
             return None
         if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-            raise bad_request(f"Invalid value for {name}: {text!r}")
+            msg = f"Invalid value for {name}: {text!r}"
+            raise bad_request(msg)
         return int(text)
 
     def revision(self) -> int | None:
@@ -178,7 +180,7 @@ class Call:
         """
         pairs = [entry.partition("=") for entry in self.kind.selectable]
         allowed = ("metadata.name", "metadata.namespace")
-        selector = selection.Selector(
+        return selection.Selector(
             selection.parse_labels(self.query.get("labelSelector", "")),
             selection.parse_fields(
                 self.query.get("fieldSelector", ""),
@@ -186,7 +188,6 @@ class Call:
                 [(alias, path) for alias, eq, path in pairs if eq],
             ),
         )
-        return selector
 
     def live(self) -> Stored:
         """The newest state of the named object.

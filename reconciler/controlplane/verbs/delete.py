@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.controlplane import media
 from reconciler.controlplane.errors import (
     bad_request,
     conflict,
@@ -63,7 +62,8 @@ def options_of(call: Call) -> Options:
     if policy is None and "orphanDependents" in body:
         policy = "Orphan" if body["orphanDependents"] else "Background"
     if policy is not None and policy not in _POLICIES:
-        raise bad_request(f"unknown propagationPolicy {policy!r}")
+        msg = f"unknown propagationPolicy {policy!r}"
+        raise bad_request(msg)
     conditions = body.get("preconditions") or {}
     dry_run = body.get("dryRun") or []
     if not isinstance(conditions, dict) or dry_run not in ([], ["All"]):

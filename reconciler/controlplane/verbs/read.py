@@ -63,7 +63,8 @@ def _start(call: Call) -> tuple[Key | None, int | None]:
     match = call.query.get("resourceVersionMatch", "")
     wanted = call.revision()
     if match not in _MATCHES:
-        raise bad_request(f"unknown resourceVersionMatch {match!r}")
+        msg = f"unknown resourceVersionMatch {match!r}"
+        raise bad_request(msg)
     if match and wanted is None:
         raise bad_request(
             "resourceVersionMatch is forbidden unless resourceVersion is "

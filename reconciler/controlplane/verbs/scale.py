@@ -88,7 +88,7 @@ def _paths(call: Call) -> ScalePaths:
 
 def _scale(call: Call, obj: Json) -> Json:
     paths, metadata = _paths(call), obj["metadata"]
-    status = {"replicas": _number(obj, paths.status)}
+    status: Json = {"replicas": _number(obj, paths.status)}
     if paths.selector:
         found = jsonpath(paths.selector)(obj)
         status["selector"] = found[0] if found else ""

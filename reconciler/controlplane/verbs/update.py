@@ -146,13 +146,13 @@ def patched(call: Call, live: Json, body: Any, kind: str) -> Json:
         else:
             new = strategic_merge(live, body, call.kind.kind)
     except PatchError as error:
-        raise _refused(call, error) from error
+        raise _refused(error) from error
     if not isinstance(new, dict):
         raise bad_request("the patched body is no object")
     return new
 
 
-def _refused(call: Call, error: PatchError) -> ApiError:
+def _refused(error: PatchError) -> ApiError:
     return ApiError(error.code, error.reason, error.message)
 
 
@@ -234,7 +234,7 @@ def _applied(
             reset,
         )
     except PatchError as error:
-        raise _refused(call, error) from error
+        raise _refused(error) from error
     if conflicts:
         raise ApiError(
             409,

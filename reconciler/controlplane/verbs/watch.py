@@ -124,9 +124,8 @@ def _begin(call: Call, terms: Terms, frames: Frames) -> tuple[bytes, int]:
             parts.append(frames.bookmark(page.revision, initial_end=True))
         return b"".join(parts), page.revision
     if terms.revision < store.compacted:
-        raise expired(
-            f"too old resource version: {terms.revision} ({store.compacted})"
-        )
+        msg = f"too old resource version: {terms.revision} ({store.compacted})"
+        raise expired(msg)
     through = store.published
     resource, namespace = call.kind.resource, call.route.namespace
     parts = [

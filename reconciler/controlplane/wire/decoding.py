@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from reconciler.controlplane.errors import bad_request, unsupported_media
@@ -33,7 +33,8 @@ def decode(body: bytes) -> Json:
         ValueError,
         OverflowError,
     ) as error:
-        raise bad_request(f"malformed protobuf: {error}") from error
+        msg = f"malformed protobuf: {error}"
+        raise bad_request(msg) from error
 
 
 def _decode(body: bytes) -> Json:
@@ -90,7 +91,8 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 def _message(data: bytes, name: str, depth: int) -> Json:
     if depth == 0:
         raise ValueError("nested too deeply")
-    shape, found = MESSAGES[name], {}
+    shape = MESSAGES[name]
+    found: Json = {}
     for number, raw in _fields(data):
         field = shape.get(number)
         if field is None:
@@ -115,19 +117,9 @@ def _entry(data: bytes, field: Field, depth: int) -> tuple[str, Any]:
 
 
 def _value(raw: int | bytes, field: Field, depth: int) -> Any:
-    match field.type:
-        case "text":
-            return _bytes(raw).decode()
-        case "bytes":
-            return base64.b64encode(_bytes(raw)).decode()
-        case "int":
-            return _signed(raw)
-        case "bool":
-            return bool(raw)
-        case "time":
-            return _time(_bytes(raw), "seconds")
-        case "micro":
-            return _time(_bytes(raw), "microseconds")
+    convert = _SCALARS.get(field.type)
+    if convert is not None:
+        return convert(raw)
     return _message(_bytes(raw), field.type, depth - 1)
 
 
@@ -146,3 +138,13 @@ def _time(data: bytes, precision: str) -> str | None:
     moment += dt.timedelta(microseconds=_signed(parts.get(2, 0)) // 1000)
     text = moment.replace(tzinfo=None).isoformat(timespec=precision)
     return text + "Z"
+
+
+_SCALARS: dict[str, Callable[[int | bytes], Any]] = {
+    "text": lambda raw: _bytes(raw).decode(),
+    "bytes": lambda raw: base64.b64encode(_bytes(raw)).decode(),
+    "int": _signed,
+    "bool": bool,
+    "time": lambda raw: _time(_bytes(raw), "seconds"),
+    "micro": lambda raw: _time(_bytes(raw), "microseconds"),
+}
