@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -20,10 +20,10 @@ def postmaster(data: Path) -> int | None:
     """Process id of the live server of a data directory.
 
     The file that names it may be left from another life, and its number
-    given to somebody else since: the process has to work in the directory.
+    given to somebody else since: it has to be a PostgreSQL working there.
     """
     pid = recorded_pid(data / "postmaster.pid")
-    return pid if pid is not None and works_in(pid, data) else None
+    return pid if pid is not None and serves(pid, data) else None
 
 
 def recorded_pid(path: Path) -> int | None:
@@ -47,34 +47,38 @@ def alive(pid: int) -> bool:
         return False
 
 
-def works_in(pid: int, data: Path) -> bool:
-    """Whether a live process has a directory as its working directory.
+def serves(pid: int, data: Path) -> bool:
+    """Whether a live process is a PostgreSQL that works in a directory.
 
     Raises:
-        FeedbackError: we may not know.
+        FeedbackError: it is a PostgreSQL of ours and we may not know where.
     """
     if not alive(pid):
         return False
     try:
-        return Path(psutil.Process(pid).cwd()).samefile(data)
+        process = psutil.Process(pid)
+        if not process.name().startswith("postgres"):
+            return False
+        return Path(process.cwd()).samefile(data)
     except (psutil.NoSuchProcess, FileNotFoundError):
         return False
     except psutil.AccessDenied:
-        if psutil.Process(pid).username() != psutil.Process().username():
+        if process.username() != psutil.Process().username():
             return False
         msg = f"cannot tell whether process {pid} is the server of {data}"
         raise FeedbackError(msg) from None
 
 
 def backends(data: Path) -> Iterator[int]:
-    """Server processes of a data directory, whoever started them."""
-    for process in psutil.process_iter():
-        try:
-            ours = process.name().startswith("postgres")
-        except psutil.NoSuchProcess:
-            continue
-        if ours and works_in(process.pid, data):
-            yield process.pid
+    """Server processes of a data directory that we can see.
+
+    Those that we may not look at are left out; PostgreSQL itself refuses to
+    start while a process is attached to the memory of the last server.
+    """
+    for pid in psutil.pids():
+        with suppress(FeedbackError):
+            if serves(pid, data):
+                yield pid
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

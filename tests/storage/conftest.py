@@ -13,6 +13,17 @@ from reconciler.storage.tree import TreeBackend
 Source = Callable[..., tuple[Path, str]]
 
 
+def lose(tree: Path) -> None:
+    """Move a generation's files away, as somebody who may do that."""
+    tree.chmod(0o755)
+    tree.rename(tree.parents[4] / f"lost-{tree.name}")
+
+
+@pytest.fixture(name="lose")
+def lose_fixture() -> Callable[[Path], None]:
+    return lose
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     """Makes a directory from keyword arguments; returns it and its digest."""

@@ -113,14 +113,14 @@ async def test_generations_appear_in_status_and_old_ones_go(world, source):
 
 
 async def test_a_changed_file_is_reported_and_a_lost_tree_rebuilt(
-    world, source, tmp_path
+    world, source, lose
 ):
     at = world()
     await at.settle()
     at.backend().commit("docs", "g1", *source("g1"))
     at.backend().commit("docs", "g2", *source("g2"))
     await at.settle()
-    at.backend().path("docs", "g1").rename(tmp_path / "lost")
+    lose(at.backend().path("docs", "g1"))
     await at.settle()
     at.backend().verify("docs", "g1")
     assert is_true(at.live.status.conditions, "Ready")

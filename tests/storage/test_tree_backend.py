@@ -192,16 +192,18 @@ def test_verify_names_what_changed(backend, source):
         assert part in str(caught.value)
 
 
-def test_a_lost_tree_is_built_again_from_its_objects(backend, source):
+def test_a_lost_tree_is_built_again_from_its_objects(backend, source, lose):
     fill(backend, source, "g1")
-    backend.path("docs", "g1").rename(backend.root.parent / "lost")
+    lose(backend.path("docs", "g1"))
     backend.repair("docs", "g1")
     backend.verify("docs", "g1")
 
 
-def test_a_lost_tree_with_damaged_objects_is_not_invented(backend, source):
+def test_a_lost_tree_with_damaged_objects_is_not_invented(
+    backend, source, lose
+):
     fill(backend, source, "g1")
-    backend.path("docs", "g1").rename(backend.root.parent / "lost")
+    lose(backend.path("docs", "g1"))
     for path in backend.objects.root.glob("??/*"):
         path.chmod(0o644)
         path.write_text("garbage")
@@ -228,10 +230,10 @@ def test_a_damaged_manifest_stops_retention(backend, source):
     backend.verify("docs", "g1")
 
 
-def test_a_manifest_cannot_lead_out_of_its_tree(backend, source, tmp_path):
+def test_a_manifest_cannot_lead_out_of_its_tree(backend, source, lose):
     fill(backend, source, "g1")
     manifest = backend.root / "datasets/docs/manifests/g1.json"
-    backend.path("docs", "g1").rename(tmp_path / "lost")
+    lose(backend.path("docs", "g1"))
     text = manifest.read_text().replace("model.bin", "../../../escape")
     manifest.write_text(text)
     with pytest.raises(InvalidNameError, match="escape"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis.stateful import (
 )
 
 from reconciler.artifacts import digest_of
+from reconciler.artifacts.copying import remove_tree
 from reconciler.storage.errors import (
     GenerationConflictError,
     MissingGenerationError,
@@ -41,7 +41,7 @@ class Dataset(RuleBasedStateMachine):
         self.holds: dict[str, set[str]] = {}
 
     def teardown(self) -> None:
-        shutil.rmtree(self.top)
+        remove_tree(self.top)
 
     def source(self, name: str, content: str) -> tuple[Path, str]:
         top = self.top / "sources" / f"{name}-{content}"
@@ -104,10 +104,8 @@ class Dataset(RuleBasedStateMachine):
     def lose_and_repair(self, data):
         name = data.draw(st.sampled_from(self.order))
         tree = self.backend.path("docs", name)
-        lost = self.top / "lost"
-        tree.rename(lost)
+        remove_tree(tree)
         self.backend.repair("docs", name)
-        shutil.rmtree(lost)
 
     @rule()
     def forget(self):
