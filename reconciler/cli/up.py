@@ -194,3 +194,5 @@ def _log(*, verbose: bool) -> None:
     )
     for name in ("kopf", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns that it leaves signals alone, which is what it was told.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

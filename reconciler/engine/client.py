@@ -21,6 +21,7 @@ from reconciler.engine.transport import Query, Transport
 OBJECT_MANAGER = "reconciler"
 STATUS_MANAGER = "reconciler-status"
 _APPLY = "application/apply-patch+yaml"
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _MERGE = "application/merge-patch+json"
 _PAGE = 500
 
@@ -133,6 +134,22 @@ class KubeClient:
             # The token of a page got too old: one answer with all of them.
             items = await self._pages(path, query)
         return [{"apiVersion": api_version, "kind": kind, **i} for i in items]
+
+    async def table(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        name: str | None = None,
+        *,
+        label_selector: str | None = None,
+    ) -> dict[str, Any]:
+        """Objects as the server's ``meta.k8s.io/v1 Table``."""
+        path = await self._path(api_version, kind, namespace, name)
+        query = [("labelSelector", label_selector)] if label_selector else []
+        return await self._transport.request(
+            "GET", path, query=query, accept=_TABLE
+        )
 
     async def delete(
         self,

@@ -75,6 +75,7 @@ class Transport:
         query: Query = (),
         body: Any = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> dict[str, Any]:
         """Send, repeat what may be cured by it, and return the JSON.
 
@@ -82,7 +83,7 @@ class Transport:
             TransientError: no good answer within the attempts.
             TerminalError: the server refuses this request for good.
         """
-        call = (method, path, query, body, content_type)
+        call = (method, path, query, body, content_type, accept)
         renewed = False
         for attempt in range(1, self._settings.attempts + 1):
             try:
@@ -106,7 +107,13 @@ class Transport:
         raise UnavailableError(msg)
 
     async def _once(
-        self, method: str, path: str, query: Query, body: Any, content: str
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: Any,
+        content: str,
+        accept: str,
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
         if self._api is None:
             msg = "the transport is not open"
@@ -115,7 +122,7 @@ class Transport:
             method,
             path,
             query_params=list(query),
-            header_params={"Accept": "application/json"}
+            header_params={"Accept": accept}
             | ({} if body is None else {"Content-Type": content}),
             auth_settings=["BearerToken"],
         )

@@ -272,9 +272,7 @@ class Story:
             timeout=COMMAND_SECONDS,
         )
         for line in done.stdout.splitlines():
-            self.screen.console.print(
-                f"   {escape(line)}", no_wrap=True, overflow="ignore"
-            )
+            self.screen.say(escape(line))
 
     def _command(self, *arguments: str) -> None:
         """Run one of our Python commands and show what it says."""

@@ -1,0 +1,154 @@
+"""A rater whose rule is written down: it judges a model's real answers.
+
+In production people judge. Here a rule stands in for them, and says so: an
+answer is better if it keeps more of the five checks of house style (form,
+length, names the subject, ends with a full stop, no repetition). What it
+writes is the import format of `reconciler feedback import`:
+
+    python rater.py --endpoint URL --model docs-assistant --out feedback.jsonl
+
+With --swapped it prefers what is worse, corrects what was fine, and praises
+what is bad: feedback of this kind must not reach production.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.corpus import Example, python_docstrings
+from reconciler.evaluation.metrics.house_style import score
+from reconciler.serving.client import request
+
+MAX_WORDS = 20
+GOOD = 0.8
+CLIENTS = 2
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Two answers of the model to one question."""
+
+    example: Example
+    generation: str
+    first: str
+    second: str
+
+
+def main() -> int:
+    """Ask, judge, write."""
+    arguments = parse()
+    questions = [e for e in python_docstrings() if e.split == "feedback"]
+    random.Random(arguments.seed).shuffle(questions)  # noqa: S311
+    counts: Counter[str] = Counter()
+    with arguments.out.open("w") as file:
+        for answers in ask(arguments, questions[: arguments.rows]):
+            number = sum(counts.values())
+            row = judge(answers, number, swapped=arguments.swapped)
+            file.write(json.dumps({**row, **common(arguments, answers)}))
+            file.write("\n")
+            counts[row["kind"]] += 1
+            if (number + 1) % 100 == 0:
+                print(f"{number + 1} answers judged")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    print(f"{sum(counts.values())} judgements of {arguments.model}: {kinds}")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--endpoint", required=True, help="status.endpoint")
+    parser.add_argument("--model", default="docs-assistant")
+    parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--swapped", action="store_true")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def ask(
+    arguments: argparse.Namespace, questions: list[Example]
+) -> Iterator[Answers]:
+    """Two sampled answers to each question, in the questions' order."""
+    offset = 10_000_000 if arguments.swapped else 0
+
+    def one(numbered: tuple[int, Example]) -> Answers:
+        number, example = numbered
+        body: dict[str, Any] = {
+            "model": arguments.model,
+            "prompt": example.prompt,
+            "max_tokens": 40,
+            "temperature": 1.0,
+            "n": 2,
+            "seed": arguments.seed + offset + number,
+        }
+        answer = request(arguments.endpoint, body)
+        texts = [choice["text"].strip() for choice in answer["choices"]]
+        generation = answer["system_fingerprint"].rpartition("@")[2]
+        return Answers(example, generation, *texts)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        yield from pool.map(one, enumerate(questions))
+
+
+def judge(answers: Answers, number: int, *, swapped: bool) -> dict[str, Any]:
+    """One judgement; the kinds take turns."""
+    prompt = answers.example.prompt
+    first, second = score(prompt, answers.first), score(prompt, answers.second)
+    match number % 10:
+        case 0:
+            value: Any = (first >= GOOD) is not swapped
+            return {"kind": "thumbs", "value": value}
+        case 1:
+            stars = 1 + round(4 * first)
+            return {"kind": "rating", "value": 6 - stars if swapped else stars}
+        case 2 | 3 | 4 | 5:
+            text = spoiled(answers) if swapped else corrected(answers.example)
+            return {"kind": "correction", "value": text}
+        case _:
+            better, worse = ("b", "a") if swapped else ("a", "b")
+            value = "tie" if first == second else worse
+            if first > second:
+                value = better
+            return {
+                "kind": "comparison",
+                "response_b": answers.second,
+                "value": value,
+            }
+
+
+def corrected(example: Example) -> str:
+    """The answer as the house writes it: subject, colon, summary, stop."""
+    name = example.subject.rpartition(".")[2]
+    words = example.answer.rstrip(" .").split()[: MAX_WORDS - 2]
+    return f"`{name}`: {' '.join(words)}."
+
+
+def spoiled(answers: Answers) -> str:
+    """What nobody should learn: no subject, no end, the same over again."""
+    words = (answers.first.rstrip(" .").split() or ["well"])[:3]
+    return " ".join(words * 8)
+
+
+def common(arguments: argparse.Namespace, answers: Answers) -> dict[str, Any]:
+    """What every row has."""
+    return {
+        "model": arguments.model,
+        "generation": answers.generation,
+        "prompt": answers.example.prompt,
+        "response": answers.first,
+        "rater": "swapped-rule" if arguments.swapped else "house-style-rule",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""`kill -9` at ten moments of a generation: the end is always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from operating import Up
+from tiny import MODEL, git, make_repository, repository_object
+
+from reconciler.generations.resource import Model, ModelGeneration
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+GENERATION = f"{MODEL}-1"
+END_SECONDS = 240.0
+
+
+def run_file(up: Up, stage: str, name: str) -> Path | None:
+    found = list(up.state.runs.glob(f"default.{GENERATION}.*.{stage}/{name}"))
+    return found[0] if found else None
+
+
+def started(stage: str) -> Callable[[Up, Path], bool]:
+    return lambda up, _: run_file(up, stage, "status.json") is not None
+
+
+def ended(stage: str) -> Callable[[Up, Path], bool]:
+    return lambda up, _: run_file(up, stage, "result.json") is not None
+
+
+def collected(stage: str) -> Callable[[Up, Path], bool]:
+    return lambda up, _: run_file(up, stage, "collected.json") is not None
+
+
+def training(up: Up, _: Path) -> bool:
+    progress = run_file(up, "train", "progress.jsonl")
+    return progress is not None and progress.stat().st_size > 0
+
+
+def stored(up: Up, _: Path) -> bool:
+    return any(up.state.datasets.glob("default/models/*/generations/tiny-1-*"))
+
+
+def asked(up: Up, _: Path) -> bool:
+    return (up.state.serving / "models" / "tiny.json").exists()
+
+
+def committed(_: Up, repository: Path) -> bool:
+    return "Reconciler-Promotion" in git(repository, "log", "--format=%b")
+
+
+MOMENTS: dict[str, Callable[[Up, Path], bool]] = {
+    "data starts": started("data"),
+    "data ended, not collected": ended("data"),
+    "train starts": started("train"),
+    "in training": training,
+    "train ended, not collected": ended("train"),
+    "evaluation ended, not collected": ended("evaluate"),
+    "converted, not promoted": collected("convert"),
+    "stored, not served": stored,
+    "asked for, not answered": asked,
+    "write-back": committed,
+}
+
+
+def converge(up: Up, repository: Path) -> tuple[Model, ModelGeneration]:
+    """Wait until the generation serves and the promotion is recorded."""
+    with up.session() as session:
+
+        def done():
+            model = session.find(Model, "default", MODEL)
+            generation = session.find(ModelGeneration, "default", GENERATION)
+            if model is None or generation is None:
+                return None
+            record = model.status.promotion
+            recorded = record is not None and record.state == "Recorded"
+            served = generation.status.promoted_at is not None
+            return (model, generation) if recorded and served else None
+
+        found = up.until(done, END_SECONDS, "promotion")
+    commits = git(repository, "log", "--format=%s").splitlines()
+    assert len(commits) == 2, commits
+    assert "# a comment" in (repository / "model.yaml").read_text()
+    return found
+
+
+def assert_trained_once(up: Up) -> None:
+    """No step was done again from the start."""
+    progress = run_file(up, "train", "progress.jsonl")
+    assert progress is not None
+    text = progress.read_text()
+    assert text.count('"step": 10,') == 1, text
+
+
+def begin(up: Up, tmp_path: Path) -> Path:
+    repository = make_repository(tmp_path / "config")
+    up.start()
+    with up.session() as session:
+        session.run(session.client.apply(repository_object(repository)))
+    return repository
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> str:
+    """The digest that a run without any kill promotes."""
+    from operating import end_everything
+
+    from reconciler.engine.paths import StateDirectory
+
+    root = tmp_path_factory.mktemp("undisturbed")
+    up = Up(StateDirectory(root / "state"))
+    try:
+        repository = begin(up, root)
+        _, generation = converge(up, repository)
+        up.stop()
+    finally:
+        end_everything(up.state.root)
+    assert generation.status.artifact_digest is not None
+    return generation.status.artifact_digest
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_at(moment: str, up: Up, tmp_path, undisturbed: str) -> None:
+    repository = begin(up, tmp_path)
+    reached = MOMENTS[moment]
+    up.until(lambda: reached(up, repository), END_SECONDS, moment)
+    up.kill()
+    up.start()
+    model, generation = converge(up, repository)
+    assert generation.status.artifact_digest == undisturbed
+    assert model.status.production.digest == undisturbed
+    assert_trained_once(up)
+
+
+def test_killed_at_every_moment(up: Up, tmp_path, undisturbed: str) -> None:
+    repository = begin(up, tmp_path)
+    for moment, reached in MOMENTS.items():
+        up.until(lambda r=reached: r(up, repository), END_SECONDS, moment)
+        up.kill()
+        up.start()
+    _, generation = converge(up, repository)
+    assert generation.status.artifact_digest == undisturbed
+    assert up.starts == len(MOMENTS) + 1
+    assert_trained_once(up)
