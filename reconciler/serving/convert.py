@@ -16,6 +16,7 @@ from reconciler.engine.resource import Part
 from reconciler.runs.progress import Reporter
 from reconciler.runs.protocol import Request, Result, RunDirectory
 from reconciler.runs.worker import InvalidRequestError, parameters
+from reconciler.serving import telemetry
 from reconciler.serving.bundle import (
     CONFIG_FILES,
     GRAPH,
@@ -75,6 +76,7 @@ def convert(run: RunDirectory, request: Request) -> Result:
     directory = run.output / "ir"
     shutil.rmtree(directory, ignore_errors=True)  # an earlier attempt's
     directory.mkdir(parents=True)
+    telemetry.refuse()
     from reconciler.serving.export import load_reference
 
     model = load_reference(wanted.model)

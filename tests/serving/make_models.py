@@ -11,7 +11,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import openvino
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -122,6 +121,8 @@ def make_exact_bundle(quantised: Path, source: Path, root: Path) -> None:
     graph = export(load_reference(source))
     make_stateful(graph)
     canonical(graph)
+    import openvino
+
     openvino.save_model(graph, directory / GRAPH, compress_to_fp16=False)
     manifest = read_manifest(directory)
     changes = {"precision": "FP32", "canary": None}

@@ -21,6 +21,17 @@ from .conftest import run_python
 pytestmark = pytest.mark.slow
 
 
+REFUSING = """
+import sys
+from reconciler.serving import telemetry
+telemetry.refuse()
+import openvino.tools.ovc.telemetry_utils as ovc
+import nncf
+print([m for m in sys.modules if m.startswith("openvino_telemetry.")])
+print("stub" if "stub" in ovc.tm.__name__ else ovc.tm.__name__)
+"""
+
+
 def result(tiny: Path, name: str) -> Any:
     found = RunDirectory(tiny / name).result()
     assert found is not None
@@ -145,6 +156,17 @@ def test_invalid_requests_are_refused_before_any_work(
     with pytest.raises(InvalidRequestError, match=message):
         convert(run, request_with(given))
     assert not run.output.exists()
+
+
+def test_nothing_is_reported_to_the_makers_of_the_tools() -> None:
+    said = run_python("-c", REFUSING)
+    assert said.split() == ["[]", "stub"]
+
+
+def test_it_is_an_error_if_reporting_was_imported_before() -> None:
+    late = "import openvino_telemetry\n" + REFUSING
+    with pytest.raises(AssertionError, match="imported already"):
+        run_python("-c", late)
 
 
 def test_a_tokenizer_is_required(tiny: Path, tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ def texts(answer: dict[str, Any]) -> list[str]:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
 
 
 def post(url: str, data: bytes) -> tuple[int, Any]:
-    asked = urllib.request.Request(f"{url}/v1/completions", data=data)
+    asked = urllib.request.Request(f"{url}/v1/completions", data)  # noqa: S310
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
