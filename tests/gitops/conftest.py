@@ -61,7 +61,7 @@ class Cluster:
         self,
         body: dict[str, Any],
         *,
-        force: bool = True,
+        force: bool = True,  # noqa: ARG002 - always ours
         dry_run: bool = False,
     ) -> dict[str, Any]:
         self._check(body, dry_run=dry_run)
@@ -133,7 +133,7 @@ class Cluster:
         kind: str,
         namespace: str | None = None,
         *,
-        label_selector: str | None = None,
+        label_selector: str | None = None,  # noqa: ARG002
     ) -> list[dict[str, Any]]:
         if self.down:
             msg = "connection refused"
@@ -149,7 +149,7 @@ class Cluster:
 
     async def delete(
         self,
-        api_version: str,
+        _api_version: str,
         kind: str,
         namespace: str | None,
         name: str,
@@ -202,9 +202,8 @@ def _drop(live: Any, before: Any, body: Any) -> None:
     for key in list(before):
         if key not in body:
             live.pop(key, None)
-        elif isinstance(before[key], dict) and isinstance(body[key], dict):
-            if isinstance(live.get(key), dict):
-                _drop(live[key], before[key], body[key])
+        elif all(isinstance(x.get(key), dict) for x in (before, body, live)):
+            _drop(live[key], before[key], body[key])
 
 
 class Events:
@@ -268,9 +267,12 @@ class Engine:
         """A new process with the same disk."""
         self.controller = ConfigRepositoryController(
             self.root,
-            lambda objects, namespace: self.promotions(objects, namespace),
+            self._promotions,
             clock=lambda: self.seconds,
         )
+
+    def _promotions(self, objects: Any, namespace: str) -> Any:
+        return self.promotions(objects, namespace)
 
     @property
     def context(self) -> Context:
@@ -322,7 +324,7 @@ class Engine:
             plan = await self.step()
             if not plan.actions:
                 return plan
-        raise AssertionError(f"no steady state: {plan.actions}")
+        pytest.fail(f"no steady state: {plan.actions}")
 
 
 class Remote:

@@ -124,13 +124,13 @@ def test_what_a_dumper_writes_is_what_is_read(wanted: object) -> None:
         (CM.format("a") + "  labels: {x: 1}\n", "metadata.labels.x: 1"),
         (CM.format("a") + "  generateName: b\n", "needs a fixed name"),
         (
-            "apiVersion: v1\nkind: Namespace\n"
-            "metadata: {name: a, namespace: b}\n",
+            "{apiVersion: v1, kind: Namespace, "  # noqa: ISC004
+            "metadata: {name: a, namespace: b}}",
             "Namespace has no namespace",
         ),
         (
-            "apiVersion: kustomize.config.k8s.io/v1beta1\n"
-            "kind: Kustomization\nmetadata: {name: a}\n",
+            "{apiVersion: kustomize.config.k8s.io/v1, "  # noqa: ISC004
+            "kind: Kustomization, metadata: {name: a}}",
             "kustomize overlays are not supported",
         ),
     ],
@@ -190,7 +190,8 @@ def test_empty_documents_and_lists() -> None:
         f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {n}}}}}"
         for n in "ab"
     )
-    text = f"---\n---\n# nothing\n---\nkind: List\napiVersion: v1\nitems:\n{items}\n"
+    listed = f"kind: List\napiVersion: v1\nitems:\n{items}\n"
+    text = f"---\n---\n# nothing\n---\n{listed}"
     assert build(f=text) == ["configmap/default/a", "configmap/default/b"]
 
 

@@ -87,8 +87,10 @@ def test_true_is_not_one() -> None:
 
 values = st.recursive(
     st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "b"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["p", "q.r", "name"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["p", "q.r", "name"]), inner)
+    ),
     max_leaves=8,
 )
 bodies = st.dictionaries(st.sampled_from(["spec", "data"]), values)

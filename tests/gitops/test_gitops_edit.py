@@ -34,14 +34,16 @@ spec:
     - a
     -   b
     text: >-
-      a very long line that a dumper would fold somewhere else because it is longer than eighty
+      a long line that a dumper would fold in another place than   this one
 ...
 """
 
 
 def changed_lines(before: str, after: str) -> tuple[list[str], list[str]]:
     found = list(
-        difflib.ndiff(before.splitlines(True), after.splitlines(True))
+        difflib.ndiff(
+            before.splitlines(keepends=True), after.splitlines(keepends=True)
+        )
     )
     return (
         [line[2:] for line in found if line.startswith("- ")],

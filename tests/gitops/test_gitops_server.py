@@ -1,0 +1,256 @@
+"""A real Git server over HTTP that goes away, stalls and comes back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.gitops.git import Git, GitError, Mirror
+
+
+class GitServer(ThreadingHTTPServer):
+    """``git http-backend`` behind a minimal CGI gateway."""
+
+    daemon_threads = True
+
+    def __init__(self, root: Path, port: int = 0) -> None:
+        self.root = root
+        self.cut_after: int | None = None
+        """Bytes of a pack after which the connection is dropped."""
+
+        super().__init__(("127.0.0.1", port), _Gateway)
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/bare.git"
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join(10)
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    server: GitServer
+
+    def do_GET(self) -> None:
+        self._backend(b"")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            self._backend(self._chunks())
+            return
+        size = int(self.headers.get("Content-Length", 0))
+        self._backend(self.rfile.read(size))
+
+    def _chunks(self) -> bytes:
+        found = b""
+        while size := int(self.rfile.readline(), 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        return found
+
+    def _backend(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.server.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.receivepack",
+            "GIT_CONFIG_VALUE_0": "true",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=body,
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        self._answer(done.stdout)
+
+    def _answer(self, output: bytes) -> None:
+        head, _, data = output.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+        found = {name: value for name, value in lines}
+        self.send_response(int(found.pop("Status", "200").split()[0]))
+        for name, value in found.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        cut = self.server.cut_after
+        if cut is not None and b"PACK" in data:
+            data = data[:cut]
+            self.close_connection = True
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def remote(make_remote: Any, tmp_path: Path) -> Any:
+    return make_remote(tmp_path / "remote", bare=True)
+
+
+@pytest.fixture
+def server(remote: Any) -> Iterator[GitServer]:
+    found = GitServer(remote.home.parent)
+    yield found
+    found.close()
+
+
+def mirror_of(server: GitServer, tmp_path: Path) -> Mirror:
+    git = Git(tmp_path / "m" / "mirror.git", 20, server.url)
+    return Mirror(git, "main")
+
+
+def test_fetch_and_push_over_http(
+    remote: Any, server: GitServer, tmp_path: Path
+) -> None:
+    mirror = mirror_of(server, tmp_path)
+    head = remote.commit({"a.yaml": "1"})
+    assert mirror.fetch() == head
+    assert mirror.export(head, ".").files == {"a.yaml": b"1"}
+
+
+def test_connection_cut_in_the_middle_of_a_pack(
+    remote: Any, server: GitServer, tmp_path: Path
+) -> None:
+    mirror = mirror_of(server, tmp_path)
+    first = remote.commit({"a.yaml": "1"})
+    mirror.fetch()
+    head = remote.commit({"b.yaml": os.urandom(300_000).hex()})
+    server.cut_after = 50_000
+    with pytest.raises(GitError):
+        mirror.fetch()
+    server.cut_after = None
+    assert mirror.fetch() == head
+    assert mirror.is_ancestor(first, head)
+
+
+async def test_source_that_is_gone_keeps_and_enforces_what_it_said(
+    make_engine: Any,
+    make_config_map: Any,
+    remote: Any,
+    server: GitServer,
+) -> None:
+    remote.commit({"a.yaml": make_config_map("a", x="1")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    port = server.server_port
+    server.close()
+    engine.restart()
+    engine.cluster.objects["ConfigMap", "default", "a"]["data"] = {"x": "9"}
+    engine.wait()
+    plan = await engine.settle()
+    assert engine.cluster.contents()["ConfigMap/default/a"] == {
+        "data": {"x": "1"}
+    }
+    ready = engine.condition()
+    assert (ready["status"], ready["reason"]) == ("False", "ArtifactFailed")
+    assert f"127.0.0.1:{port}" in ready["message"] or (
+        "127.0.0.1 port" in ready["message"]
+    )
+    assert plan.requeue_after <= 15
+    remote.commit({"a.yaml": None, "b.yaml": make_config_map("b")})
+    back = GitServer(remote.home.parent, port)
+    try:
+        engine.wait(16)
+        await engine.settle()
+    finally:
+        back.close()
+    assert set(engine.cluster.contents()) == {"ConfigMap/default/b"}
+    assert engine.condition()["status"] == "True"
+
+
+async def test_deleted_branch_prunes_nothing(
+    make_engine: Any, make_config_map: Any, remote: Any, server: GitServer
+) -> None:
+    remote.commit({"a.yaml": make_config_map("a")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    remote.git("update-ref", "-d", "refs/heads/main", cwd=remote.home)
+    engine.wait()
+    await engine.settle()
+    assert "branch main does not exist" in engine.condition()["message"]
+    assert "ConfigMap/default/a" in engine.cluster.contents()
+
+
+async def test_force_push_is_followed_and_told(
+    make_engine: Any, make_config_map: Any, remote: Any, server: GitServer
+) -> None:
+    first = remote.commit({"a.yaml": make_config_map("a")})
+    dropped = remote.commit({"b.yaml": make_config_map("b")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    remote.git("reset", "-q", "--hard", first)
+    remote.publish("--force")
+    engine.wait()
+    await engine.settle()
+    assert set(engine.cluster.contents()) == {"ConfigMap/default/a"}
+    told = [n for _, r, n in engine.events.told if r == "HistoryRewritten"]
+    assert told == [f"{dropped} is no longer in the branch; followed it"]
+
+
+async def test_api_server_that_is_down_changes_nothing_and_recovers(
+    make_engine: Any, make_config_map: Any, remote: Any, server: GitServer
+) -> None:
+    from reconciler.engine.controller import TransientError
+
+    remote.commit({"a.yaml": make_config_map("a")})
+    engine = make_engine({"git": {"url": server.url}})
+    engine.cluster.down = True
+    with pytest.raises(TransientError):
+        await engine.settle()
+    engine.cluster.down = False
+    await engine.settle()
+    assert engine.condition()["status"] == "True"
+
+
+async def test_full_disk_applies_nothing_that_could_not_be_restored(
+    make_engine: Any,
+    make_config_map: Any,
+    remote: Any,
+    server: GitServer,
+    monkeypatch: Any,
+) -> None:
+    from reconciler.gitops import records
+
+    remote.commit({"a.yaml": make_config_map("a")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    remote.commit({"b.yaml": make_config_map("b")})
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records, "write_atomically", full)
+    engine.wait()
+    await engine.settle()
+    ready = engine.condition()
+    assert ready["reason"] == "ArtifactFailed"
+    assert "No space left on device" in ready["message"]
+    assert "ConfigMap/default/b" not in engine.cluster.contents()
+    monkeypatch.undo()
+    engine.wait(16)
+    await engine.settle()
+    assert "ConfigMap/default/b" in engine.cluster.contents()
