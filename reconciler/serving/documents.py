@@ -177,8 +177,13 @@ def read(path: Path, kind: type[D]) -> D | None:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_DOCUMENT_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return None
+    try:
         return kind.model_validate_json(data)
-    except (FileNotFoundError, ValidationError):
+    except ValidationError:
         return None
 
 

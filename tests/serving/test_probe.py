@@ -13,8 +13,6 @@ import pytest
 from reconciler.serving.canary import describe_exit, run_probe
 from reconciler.serving.probe import Question, Report, sweep_lengths
 
-from .conftest import BREAKAGES
-
 
 def question(bundle: Path, device: str = "CPU") -> Question:
     return Question(directory=str(bundle), device=device)
@@ -26,15 +24,6 @@ async def test_a_good_bundle_has_no_problem(first: Path) -> None:
     assert report.problem == ""
     assert report.repeatable
     assert report.canary_loss is not None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda b: b.__name__)
-async def test_what_is_broken_is_named(
-    broken: Callable[..., Path], breakage: Callable[[Path], None]
-) -> None:
-    report = await run_probe(question(broken(breakage)))
-    assert BREAKAGES[breakage] in report.problem
 
 
 @pytest.mark.slow
