@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,7 @@ from reconciler.feedback import embedded as embedded_module
 from reconciler.feedback.binaries import VARIABLE, Binaries, discover, select
 from reconciler.feedback.processes import (
     alive,
+    backends,
     exclusive,
     postmaster,
     wait_until,
@@ -126,6 +129,66 @@ def test_lock_files_with_a_recycled_process_id_do_not_keep_it_down(own):
         lock.write_text(f"{os.getppid()}\n{text}")
     assert own.ensure() == dsn
     assert pid_of(own) not in {None, os.getppid()}
+
+
+def busy(dsn: str) -> None:
+    """A query that looks at nothing else while it computes."""
+    with (
+        suppress(psycopg.OperationalError),
+        psycopg.connect(dsn) as connection,
+    ):
+        connection.execute("SELECT count(*) FROM generate_series(1, 1e12)")
+
+
+def test_a_query_that_survived_its_server_is_ended_first(own):
+    dsn = own.ensure()
+    query = threading.Thread(target=busy, args=(dsn,))
+    query.start()
+    data = own.directory / "data"
+
+    def computing() -> bool:
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE query LIKE '%generate_series%' AND state = 'active' "
+                "AND wait_event IS NULL AND pid <> pg_backend_pid()"
+            )
+            return row.fetchone() == (1,)
+
+    assert wait_until(computing, 20)
+    pid = pid_of(own)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not alive(pid), 10)
+    orphans = set(backends(data))
+    assert orphans
+    assert own.ensure() == dsn
+    assert not orphans & set(backends(data))
+    query.join(20)
+    assert not query.is_alive()
+
+
+def test_a_server_that_does_not_end_is_reported_not_forgotten(own):
+    own.ensure()
+    pid = pid_of(own)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(FeedbackError, match="does not end"):
+            own.stop(timeout_seconds=0.2)
+        assert own.running()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    own.stop()
+    assert not own.running()
+
+
+def test_a_long_log_is_put_aside_at_the_next_start(own):
+    own.ensure()
+    own.stop()
+    log = own.directory / "log"
+    log.write_text("x" * (5 << 20))
+    own.ensure()
+    assert (own.directory / "log.1").stat().st_size == 5 << 20
+    assert log.stat().st_size < 1 << 20
 
 
 def setting_folder(server: EmbeddedServer) -> Path:

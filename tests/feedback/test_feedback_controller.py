@@ -18,6 +18,7 @@ from reconciler.engine.controller import (
     TerminalError,
     TransientError,
 )
+from reconciler.engine.plan import Action
 from reconciler.feedback import (
     EmbeddedServer,
     InvalidDsnError,
@@ -141,6 +142,29 @@ async def test_an_idle_store_writes_nothing_while_others_work(server):
             connection.execute("SELECT pg_current_xact_id()")
         result = await world.once()
         assert (result.actions, result.status) == ((), status)
+
+
+async def test_rows_are_let_go_when_they_are_too_old(server):
+    world = World(FeedbackStoreController(server), store(retentionDays=1))
+    await world.settle()
+    dsn = await resolve_dsn(world.cluster, world.live, server)
+    import_rows(dsn, [thumb(1), thumb(2)])
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "UPDATE feedback.judgements SET received_at = "
+            "timestamptz '2026-11-20' WHERE id = (SELECT min(id::text)::uuid "
+            "FROM feedback.judgements)"
+        )
+    status = await world.settle()
+    assert status.rows == 1
+    expected = "dropped 1 judgements older than 2026-11-24 02:00"
+    assert ("DropOlder", expected) in world.cluster.seen
+
+
+async def test_an_action_of_another_kind_is_a_mistake(server):
+    world = World(FeedbackStoreController(server), store())
+    with pytest.raises(TypeError, match="no action of a FeedbackStore"):
+        await world.controller.act(world.context, world.live, Action("k"))
 
 
 async def test_stores_do_not_share_rows(server):

@@ -15,9 +15,14 @@ from reconciler.engine.controller import (
     TerminalError,
     TransientError,
 )
+from reconciler.engine.plan import Action
 from reconciler.storage.backend import layout_backend, layout_root
 from reconciler.storage.controller import DatasetLayoutController
-from reconciler.storage.plan import ClaimRoot
+from reconciler.storage.plan import (
+    ClaimRoot,
+    DestroyLayout,
+    RebuildGeneration,
+)
 from reconciler.storage.resource import DatasetLayout
 
 NOW = datetime(2026, 11, 25, 2, 0, tzinfo=UTC)
@@ -219,6 +224,40 @@ async def test_a_suspended_layout_is_not_looked_at(world, tmp_path):
     await at.settle()
     assert not (tmp_path / "state").exists()
     assert find(at.live.status.conditions, "Ready").reason == "Suspended"
+
+
+async def test_a_tree_without_its_objects_is_not_rebuilt(world, source, lose):
+    at = world()
+    await at.settle()
+    at.backend().commit("docs", "g1", *source("g1"))
+    lose(at.backend().path("docs", "g1"))
+    for path in at.backend().objects.root.glob("??/*"):
+        path.unlink()
+    await at.settle()
+    assert is_true(at.live.status.conditions, "Drifted")
+    with pytest.raises(TerminalError) as caught:
+        await at.controller.act(
+            at.context, at.live, RebuildGeneration("k", "docs", "g1")
+        )
+    assert caught.value.reason == "GenerationDamaged"
+
+
+async def test_a_hold_that_comes_in_between_stops_a_deletion(world, source):
+    at = world(deletionPolicy="Delete")
+    await at.settle()
+    at.backend().commit("docs", "g1", *source("g1"))
+    at.backend().hold("docs", "g1", "late")
+    with pytest.raises(TransientError, match="held"):
+        await at.controller.act(
+            at.context, at.live, DestroyLayout("k", "default/models")
+        )
+    at.backend().verify("docs", "g1")
+
+
+async def test_an_action_of_another_kind_is_a_mistake(world):
+    at = world()
+    with pytest.raises(TypeError, match="no action of a DatasetLayout"):
+        await at.controller.act(at.context, at.live, Action("k"))
 
 
 async def test_an_unreadable_owner_is_transient(world):
