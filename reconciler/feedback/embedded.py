@@ -232,11 +232,13 @@ def _clear_leftovers(data: Path, sockets: Path) -> None:
 
     PostgreSQL itself recognises a stale lock file by its process being
     gone. If another process has got that number, it cannot; we know that
-    none of the processes alive works in the directory.
+    none of the processes alive works in the directory. Queries that go on
+    without their server answer nobody and are killed: the next server
+    recovers from the log in any case.
     """
     for pid in list(processes.backends(data)):
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGQUIT)
+            os.kill(pid, signal.SIGKILL)
     if not processes.wait_until(
         lambda: not any(True for _ in processes.backends(data)), 20
     ):
