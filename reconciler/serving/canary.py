@@ -15,6 +15,7 @@ from asyncio.subprocess import PIPE, Process
 from pydantic import ValidationError
 
 import reconciler
+from reconciler.runs.worker import PARENT_VARIABLE
 from reconciler.serving.probe import Question, Report
 
 TIMEOUT = 60.0
@@ -33,7 +34,7 @@ async def run_probe(
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        env=child_environment(),
+        env={**child_environment(), PARENT_VARIABLE: str(os.getpid())},
     )
     try:
         text = question.to_json().encode()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from reconciler.runs.protocol import Document
+from reconciler.runs.worker import die_with_parent
 from reconciler.serving.bundle import BundleError, Manifest, read_bundle
 from reconciler.serving.generation import Limits, NotFiniteError, generate
 from reconciler.serving.runtime import LoadedModel
@@ -197,7 +198,12 @@ def mean(values: Sequence[float]) -> float:
 
 
 def main() -> int:
-    """Answer the question on stdin; exit status 0 whatever the answer is."""
+    """Answer the question on stdin; exit status 0 whatever the answer is.
+
+    Ends with the process that asked: nobody else wants to know.
+    """
+    if not die_with_parent():
+        return 1
     question = Question.model_validate_json(sys.stdin.read())
     report = answer(question)
     sys.stdout.write(report.model_dump_json(by_alias=True) + "\n")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +16,8 @@ import pytest
 
 from reconciler.serving.canary import describe_exit, run_probe
 from reconciler.serving.probe import Question, Report, sweep_lengths
+
+from .conftest import REPOSITORY
 
 
 def question(bundle: Path, device: str = "CPU") -> Question:
@@ -88,6 +94,35 @@ async def test_a_cancelled_probe_leaves_no_child(first: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await probe
     assert not child.is_running()
+
+
+ASKER = """
+import asyncio, sys
+from reconciler.serving.canary import run_probe
+from reconciler.serving.probe import Question
+question = Question.model_validate_json(sys.stdin.read())
+asyncio.run(run_probe(question))
+"""
+
+
+@pytest.mark.slow
+def test_a_probe_ends_with_whoever_asked(first: Path) -> None:
+    asker = psutil.Popen(
+        [sys.executable, "-c", ASKER],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    asker.stdin.write(endless(first).to_json().encode())
+    asker.stdin.close()
+    deadline = time.monotonic() + 10
+    while not asker.children():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (probe,) = asker.children()
+    asker.kill()
+    asker.wait()
+    probe.wait(timeout=10)
+    assert not probe.is_running()
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:
