@@ -44,7 +44,7 @@ from reconciler.gitops.promote import (
 )
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import ConfigRepository
-from reconciler.gitops.source import Look
+from reconciler.gitops.source import Look, local_path
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError
 
@@ -110,7 +110,7 @@ class ConfigRepositoryController:
             TransientError: the API server does not answer.
         """
         memory = self._memory(desired)
-        self._follow(ctx, desired)
+        self._follow(ctx, desired, memory)
         if desired.deleting:
             return await self._leaving(ctx, desired, memory)
         if desired.spec.suspend:
@@ -141,19 +141,26 @@ class ConfigRepositoryController:
                 ctx.objects, self._promotions, found, self._clock()
             )
         except SourceError as error:
+            memory.source.dirty = True  # the mirror may be damaged
             msg = f"cannot read the history of the branch: {error}"
             raise TransientError(msg) from error
         return replace(found, write_back=state)
 
-    def _follow(self, ctx: Context, desired: ConfigRepository) -> None:
-        """Have a save in a followed directory start a pass."""
-        name, key = str(desired.key), desired.key
-        directory = desired.spec.directory
-        idle = desired.deleting or desired.spec.suspend
-        if directory is None or idle:
+    def _follow(
+        self, ctx: Context, desired: ConfigRepository, memory: Memory
+    ) -> None:
+        """Have a save, or a commit to a local repository, start a pass."""
+
+        def changed() -> None:
+            memory.source.dirty = True
+            ctx.enqueue(desired.key)
+
+        name = str(desired.key)
+        path = local_path(desired.spec)
+        if path is None or desired.deleting or desired.spec.suspend:
             self._watch.forget(name)
             return
-        self._watch.follow(name, directory.path, lambda: ctx.enqueue(key))
+        self._watch.follow(name, path, changed)
 
     async def _leaving(
         self, ctx: Context, desired: ConfigRepository, memory: Memory

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 from reconciler.gitops.tree import (
     Limits,
@@ -149,9 +149,15 @@ async def _notify(
     path: str, changed: Callable[[], None], stop: asyncio.Event
 ) -> None:
     """Report changes until told to stop or until the directory vanishes."""
+
+    def matters(_: Change, name: str) -> bool:
+        below = os.path.relpath(name, path)
+        return below.startswith("..") or not is_hidden(below)
+
     with contextlib.suppress(OSError):  # gone: the interval looks again
         async for _ in awatch(
             path,
+            watch_filter=matters,
             debounce=DEBOUNCE_MS,
             step=50,
             stop_event=stop,

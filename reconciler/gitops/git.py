@@ -237,18 +237,25 @@ class Mirror:
         except GitTimeoutError:
             raise
         except GitError:
-            self._ask_remote()
+            self.remote_head()
         # The remote answers, so the fault is here.
         self._create()
         return self._fetch()
 
-    def _ask_remote(self) -> None:
-        """Raise if it is the remote that cannot be read."""
+    def remote_head(self) -> str:
+        """The commit of the branch at the remote; nothing is fetched.
+
+        Raises:
+            GitError: the remote cannot be read or has no such branch.
+        """
         outside = self.git.directory.parent / "outside"
         outside.mkdir(parents=True, exist_ok=True)
         healthy = replace(self.git, directory=outside)
-        if healthy.run("ls-remote", self.git.remote, self.ref):
-            return
+        found = healthy.text("ls-remote", self.git.remote, self.ref)
+        for line in found.splitlines():
+            commit, _, name = line.partition("\t")
+            if name == self.ref:
+                return commit
         where = redact(self.git.remote)
         msg = f"branch {self.branch} does not exist in {where}"
         raise GitError(msg)

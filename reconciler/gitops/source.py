@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.directory import read_directory
@@ -51,7 +52,8 @@ class Source:
     _read_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     dirty: bool = False
-    """Whether to read at the next look, whatever the interval says."""
+    """Whether to read all of it at the next look, whatever the interval
+    says: something changed, or the mirror cannot be trusted."""
 
     retrying: bool = False
     """Whether what was read last could not be applied."""
@@ -126,7 +128,6 @@ class Source:
         return Look(tree, None, head, due, rewritten)
 
     def _read(self, spec: ConfigRepositorySpec) -> None:
-        self._problem = None
         try:
             clean_folder(spec.path)
         except SourceError as error:
@@ -134,6 +135,7 @@ class Source:
             return
         try:
             self._tree = self._fetch(spec)
+            self._problem = None
         except SourceError as error:
             self._problem = Problem(ARTIFACT_FAILED, str(error))
         except OSError as error:
@@ -147,14 +149,23 @@ class Source:
                 msg = "neither git nor directory is given"
                 raise SourceError(msg)
             return read_directory(spec.directory.path, spec.path)
+        unchanged = self._unchanged(spec, mirror)
+        if unchanged is not None:
+            return unchanged
         commit = mirror.fetch()
-        known = self._tree
-        same = known is not None and self._asked is not None
-        if same and self._asked and self._asked[0] == _identity(spec):
-            revision = f"{mirror.branch}@sha1:{commit}"
-            if known is not None and known.revision == revision:
-                return known
         return mirror.export(commit, spec.path)
+
+    def _unchanged(
+        self, spec: ConfigRepositorySpec, mirror: Mirror
+    ) -> Tree | None:
+        """What was read last, if the remote still says the same."""
+        known, asked = self._tree, self._asked
+        if known is None or asked is None or self.dirty or self._problem:
+            return None
+        if asked[0] != _identity(spec):
+            return None
+        head = f"{mirror.branch}@sha1:{mirror.remote_head()}"
+        return known if known.revision == head else None
 
     def _rewritten(
         self, spec: ConfigRepositorySpec, old: Tree, new: Tree
@@ -171,3 +182,15 @@ def _identity(spec: ConfigRepositorySpec) -> str:
     """What, if it changes, makes another source of it."""
     parts = {"git", "directory", "path"}
     return spec.model_dump_json(include=parts)
+
+
+def local_path(spec: ConfigRepositorySpec) -> str | None:
+    """The directory of this machine that changes when the source does."""
+    if spec.directory is not None:
+        return spec.directory.path
+    if spec.git is None or not spec.git.url.startswith("file://"):
+        return None
+    home = Path(unquote(urlsplit(spec.git.url).path))
+    refs = Path("refs") / "heads"
+    inner = home / ".git" / refs
+    return str(inner if inner.is_dir() else home / refs)

@@ -102,6 +102,19 @@ async def test_saves_are_told(tmp_path: Path) -> None:
     await watch.stop()
 
 
+async def test_hidden_files_are_not_told(tmp_path: Path) -> None:
+    watch, event = DirectoryWatch(), asyncio.Event()
+    folder = tmp_path / ".hidden" / "root"
+    folder.mkdir(parents=True)
+    watch.follow("repo", str(folder), event.set)
+    await _until_followed(folder, event)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "index").write_text("x")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(event.wait(), 1)
+    await watch.stop()
+
+
 async def _until_followed(folder: Path, event: asyncio.Event) -> None:
     """Save until the watch, which starts in a thread, tells of it."""
     async with asyncio.timeout(10):

@@ -217,6 +217,26 @@ async def test_drift_prune_namespace_and_delete(
     await operator.until(gone)
 
 
+@pytest.mark.parametrize("bare", [False, True])
+async def test_a_commit_to_a_local_repository_is_applied_at_once(
+    operator: Operator,
+    make_remote: Any,
+    make_config_map: Any,
+    tmp_path: Path,
+    bare: bool,
+) -> None:
+    remote = make_remote(tmp_path / "local", bare=bare)
+    remote.commit({"a.yaml": make_config_map("a")})
+    await operator.follow({"git": {"url": remote.url}, "interval": "1h"})
+    await operator.reason("ReconciliationSucceeded")
+    remote.commit({"b.yaml": make_config_map("b")})
+
+    async def applied() -> bool:
+        return await operator.get("ConfigMap", "b") is not None
+
+    assert await operator.until(applied) < 2.0
+
+
 async def test_steady_state_changes_no_resource_version(
     operator: Operator, remote: Any, make_config_map: Any
 ) -> None:

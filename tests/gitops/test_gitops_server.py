@@ -90,7 +90,7 @@ class _Gateway(BaseHTTPRequestHandler):
     def _answer(self, output: bytes) -> None:
         head, _, data = output.partition(b"\r\n\r\n")
         lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
-        found = {name: value for name, value in lines}
+        found = {line[0]: line[1] for line in lines}
         self.send_response(int(found.pop("Status", "200").split()[0]))
         for name, value in found.items():
             self.send_header(name, value)
@@ -180,6 +180,31 @@ async def test_source_that_is_gone_keeps_and_enforces_what_it_said(
         back.close()
     assert set(engine.cluster.contents()) == {"ConfigMap/default/b"}
     assert engine.condition()["status"] == "True"
+
+
+async def test_unchanged_branch_is_not_fetched_again(
+    make_engine: Any,
+    make_config_map: Any,
+    remote: Any,
+    server: GitServer,
+    monkeypatch: Any,
+) -> None:
+    remote.commit({"a.yaml": make_config_map("a")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    fetched: list[Mirror] = []
+    fetch = Mirror.fetch
+    monkeypatch.setattr(
+        Mirror, "fetch", lambda self: fetched.append(self) or fetch(self)
+    )
+    engine.wait()
+    await engine.settle()
+    assert fetched == []
+    remote.commit({"b.yaml": make_config_map("b")})
+    engine.wait()
+    await engine.settle()
+    assert len(fetched) == 1
+    assert "ConfigMap/default/b" in engine.cluster.contents()
 
 
 async def test_deleted_branch_prunes_nothing(
