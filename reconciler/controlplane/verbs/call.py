@@ -58,7 +58,11 @@ class Answer:
 
 @dataclass
 class Call:
-    """One request for a resource, taken apart."""
+    """One request for a resource, taken apart.
+
+    Raises:
+        ApiError: 422, an option that the server does not know.
+    """
 
     cluster: Cluster
     kind: ResourceKind
@@ -68,8 +72,11 @@ class Call:
     content_type: str = media.JSON
     agent: str = ""
     policy: FieldPolicy = field(default_factory=FieldPolicy)
+    dry_run: bool = field(init=False)
+    """Compute the answer, store nothing."""
 
     def __post_init__(self) -> None:
+        self.dry_run = self._dry()
         mode = self.query.get("fieldValidation", "")
         if mode and mode not in _MODES:
             raise self._option(
@@ -91,13 +98,7 @@ class Call:
         namespace = self.route.namespace or ""
         return Key(self.kind.resource, namespace, self.route.name)
 
-    @property
-    def dry_run(self) -> bool:
-        """Compute the answer, store nothing.
-
-        Raises:
-            ApiError: 422, an unknown kind of dry run.
-        """
+    def _dry(self) -> bool:
         wanted = self.query.get("dryRun", "")
         if wanted not in ("", "All"):
             raise self._option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -45,9 +46,8 @@ async def update(call: Call) -> Answer:
     version = (body.get("metadata") or {}).get("resourceVersion")
     if version:
         obj["metadata"]["resourceVersion"] = version
-    plain = dataclasses.replace(
-        call, route=dataclasses.replace(call.route, subresource="")
-    )
+    plain = copy.copy(call)
+    plain.route = dataclasses.replace(call.route, subresource="")
     await replace(plain, live, obj)
     return get(call)
 

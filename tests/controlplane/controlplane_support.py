@@ -1,0 +1,329 @@
+"""Clients for a control plane under test, and a CRD to play with."""
+
+import asyncio
+import base64
+import contextlib
+import copy
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+
+GROUP = "example.dev"
+WIDGETS = f"/apis/{GROUP}/v1/namespaces/default/widgets"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+CONDITION = {
+    "type": "object",
+    "required": ["type", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "status": {"type": "string"},
+        "observedGeneration": {"type": "integer"},
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "description": "A widget.",
+    "required": ["spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "description": "What is wanted.",
+            "required": ["size"],
+            "properties": {
+                "size": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 100,
+                    "description": "How big it is.",
+                },
+                "color": {
+                    "type": "string",
+                    "enum": ["red", "green"],
+                    "default": "red",
+                },
+                "replicas": {"type": "integer"},
+                "tags": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "x-kubernetes-list-type": "set",
+                },
+            },
+        },
+        "status": {
+            "type": "object",
+            "default": {"observedGeneration": -1},
+            "properties": {
+                "observedGeneration": {"type": "integer"},
+                "replicas": {"type": "integer"},
+                "phase": {"type": "string"},
+                "conditions": {
+                    "type": "array",
+                    "items": CONDITION,
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["type"],
+                },
+            },
+        },
+    },
+}
+READY = '.status.conditions[?(@.type=="Ready")].status'
+
+
+def widget_crd(**version):
+    """The CRD of widgets; keywords change its version."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"widgets.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "plural": "widgets",
+                "kind": "Widget",
+                "shortNames": ["wg"],
+                "categories": ["gadgets"],
+            },
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.replicas",
+                            "statusReplicasPath": ".status.replicas",
+                        },
+                    },
+                    "additionalPrinterColumns": [
+                        {
+                            "name": "Size",
+                            "type": "integer",
+                            "jsonPath": ".spec.size",
+                        },
+                        {"name": "Ready", "type": "string", "jsonPath": READY},
+                    ],
+                    "selectableFields": [{"jsonPath": ".spec.color"}],
+                    "schema": {"openAPIV3Schema": copy.deepcopy(SCHEMA)},
+                    **version,
+                }
+            ],
+        },
+    }
+
+
+def widget(name="a", size=1, **metadata):
+    """A widget."""
+    return {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "Widget",
+        "metadata": {"name": name, **metadata},
+        "spec": {"size": size},
+    }
+
+
+def config_map(name="a", **metadata):
+    """A ConfigMap with one value."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, **metadata},
+        "data": {"key": "value"},
+    }
+
+
+def tls_of(kubeconfig: Path) -> tuple[str, str, ssl.SSLContext]:
+    """URL, token and trust from a kubeconfig."""
+    config = json.loads(kubeconfig.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    context = ssl.create_default_context(
+        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+    )
+    return cluster["server"], config["users"][0]["user"]["token"], context
+
+
+class Client:
+    """JSON over HTTPS, with the token."""
+
+    def __init__(self, kubeconfig: Path):
+        self.url, token, tls = tls_of(kubeconfig)
+        self.session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {token}"},
+            connector=aiohttp.TCPConnector(ssl=tls),
+        )
+
+    async def call(self, method, path, body=None, **options):
+        """The status code and the decoded answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        headers |= options.pop("headers", {})
+        async with self.session.request(
+            method,
+            self.url + path,
+            data=None if body is None else data,
+            headers=headers,
+            **options,
+        ) as response:
+            self.headers = response.headers
+            text = await response.read()
+            kind = response.headers.get("Content-Type", "")
+            answer = json.loads(text) if "json" in kind else text.decode()
+            return response.status, answer
+
+    async def ok(self, method, path, body=None, **options):
+        """The answer of a request that must succeed."""
+        code, answer = await self.call(method, path, body, **options)
+        assert code < 300, answer
+        return answer
+
+    async def refused(self, method, path, body=None, **options):
+        """The Status of a request that must fail."""
+        code, answer = await self.call(method, path, body, **options)
+        assert code >= 400, answer
+        assert answer["kind"] == "Status"
+        assert answer["code"] == code
+        return answer
+
+    async def patch(self, path, body, kind=MERGE, **options):
+        """A patch of a given kind."""
+        headers = {"Content-Type": kind}
+        return await self.call("PATCH", path, body, headers=headers, **options)
+
+    async def apply(self, path, body, manager="tester", query=""):
+        """Server-side apply."""
+        where = f"{path}?fieldManager={manager}{query}"
+        return await self.patch(where, body, APPLY)
+
+    @contextlib.asynccontextmanager
+    async def watching(self, path, query=""):
+        """An open watch; gives a function that awaits the next event."""
+        async with self.session.get(
+            f"{self.url}{path}?watch=1{query}"
+        ) as response:
+            assert response.status == 200, await response.text()
+
+            async def following(seconds=5.0):
+                async with asyncio.timeout(seconds):
+                    line = await response.content.readline()
+                return json.loads(line) if line else None
+
+            yield following
+
+    async def close(self):
+        await self.session.close()
+
+
+async def eventually(check, seconds=5.0):
+    """Poll until an async check gives something true; return it."""
+    end = time.monotonic() + seconds
+    while True:
+        found = await check()
+        if found:
+            return found
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+class Kubectl:
+    """The real kubectl, pointed at a control plane."""
+
+    def __init__(self, kubeconfig: Path, home: Path):
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "KUBECONFIG": str(kubeconfig),
+        }
+
+    def start(self, *arguments, **options):
+        """A kubectl process with piped output."""
+        return subprocess.Popen(
+            ["kubectl", *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments, given=None):
+        """Exit code, output and errors."""
+        text = json.dumps(given) if isinstance(given, dict) else given
+        done = subprocess.run(
+            ["kubectl", *arguments],
+            env=self._environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def __call__(self, *arguments, given=None):
+        """The output of a command that must succeed."""
+        code, out, error = self.run(*arguments, given=given)
+        assert code == 0, f"kubectl {arguments}: {out}{error}"
+        return out
+
+    def fails(self, *arguments, given=None):
+        """The errors of a command that must fail."""
+        code, out, error = self.run(*arguments, given=given)
+        assert code != 0, f"kubectl {arguments} succeeded: {out}"
+        return error
+
+
+class ServerProcess:
+    """``python -m reconciler.controlplane`` as a process of its own."""
+
+    def __init__(self, state: Path):
+        self.state = state
+        self.kubeconfig = state / "kubeconfig"
+        self.process = None
+
+    def start(self, seconds=20.0):
+        """Start and wait for the ready line, which is returned."""
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "reconciler.controlplane",
+                "serve",
+                "--state",
+                str(self.state),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        timer = time.monotonic() + seconds
+        line = self.process.stdout.readline()
+        assert time.monotonic() < timer
+        return line
+
+    def kill(self):
+        """SIGKILL, as a power cut for the process."""
+        self.process.kill()
+        self._reap()
+
+    def stop(self):
+        """SIGTERM; gives the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self):
+        self.process.wait(20)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return self.process.returncode
