@@ -15,8 +15,9 @@ SUCCEEDED = "ReconciliationSucceeded"
 def record(
     desired: ConfigRepository,
     observed: Observation,
-    settled: bool,
     now: datetime,
+    *,
+    settled: bool,
 ) -> tuple[Attempt, ...]:
     """The next history.
 
@@ -24,7 +25,7 @@ def record(
     error that is met again at each retry, write no status.
     """
     live = desired.status.history
-    outcome = _outcome(observed, settled)
+    outcome = _outcome(observed, settled=settled)
     if outcome is None:
         return live
     revision = observed.head or ""
@@ -47,7 +48,7 @@ def record(
     return (entry, *(a for a in live if a is not old))[:LENGTH]
 
 
-def _outcome(observed: Observation, settled: bool) -> str | None:
+def _outcome(observed: Observation, *, settled: bool) -> str | None:
     if observed.problem is not None:
         return observed.problem.reason
     return SUCCEEDED if settled else None

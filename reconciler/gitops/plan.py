@@ -215,7 +215,8 @@ def _status(
     if settled:
         head = observed.head
         status = updated(status, last_applied_revision=head)
-    return updated(status, history=record(desired, observed, settled, now))
+    history = record(desired, observed, now, settled=settled)
+    return updated(status, history=history)
 
 
 def _judge(

@@ -101,21 +101,23 @@ class Source:
     def _look(self, desired: ConfigRepository, now: float) -> Look:
         spec = desired.spec
         asked = (_identity(spec), requested(desired))
-        wait = parse_duration(
-            spec.retry_interval
-            if self._problem or self.retrying
-            else spec.interval
-        ).total_seconds()
+        wait = self._wait(spec)
         fresh = now - self._read_at < wait and asked == self._asked
         old = self._tree
         if spec.git is None or self.dirty or not fresh:
             self._read(spec)
             self._asked, self._read_at, self.dirty = asked, now, False
-        due = wait - (now - self._read_at)
+        due = self._wait(spec) - (now - self._read_at)
         if self._problem is not None:
             head = old.revision if old else None
             return Look(None, self._problem, head, due)
         return self._looked(spec, old, due)
+
+    def _wait(self, spec: ConfigRepositorySpec) -> float:
+        """Seconds between two reads."""
+        failing = self._problem is not None or self.retrying
+        wait = spec.retry_interval if failing else spec.interval
+        return parse_duration(wait).total_seconds()
 
     def _looked(
         self, spec: ConfigRepositorySpec, old: Tree | None, due: float
