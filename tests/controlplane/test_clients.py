@@ -12,7 +12,10 @@ from controlplane_support import (
     eventually,
     tls_of,
     widget,
+    widget_crd,
 )
+
+from reconciler.controlplane.kinds.builtin import DEFINITIONS
 
 kubernetes = pytest.importorskip("kubernetes")
 
@@ -50,9 +53,11 @@ async def _operator(plane, registry):
         )
     )
     await asyncio.wait_for(ready.wait(), 20)
-    yield
-    stop.set()
-    await asyncio.wait_for(task, 20)
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
 
 
 async def test_kopf_finalizer_status_and_deletion(plane, widgets):
@@ -101,7 +106,7 @@ async def test_kopf_index_timer_and_daemon(plane, widgets):
     registry = kopf.OperatorRegistry()
     ticks = []
 
-    @kopf.index("example.dev", "v1", "widgets", registry=registry)
+    @kopf.index("example.dev", "v1", "widgets", id="sizes", registry=registry)
     def sizes(name, spec, **_):
         return {name: spec["size"]}
 
@@ -133,8 +138,6 @@ async def test_kopf_index_timer_and_daemon(plane, widgets):
 
 
 async def test_kopf_meets_a_kind_that_is_installed_later(plane, client):
-    from controlplane_support import widget_crd
-
     registry = kopf.OperatorRegistry()
     seen = []
 
@@ -142,7 +145,12 @@ async def test_kopf_meets_a_kind_that_is_installed_later(plane, client):
     def noticed(name, type, **_):
         seen.append((type, name))
 
+    async def watching_definitions():
+        # kopf ignores kinds that its first list of CRDs already has.
+        return DEFINITIONS in plane._store.hub._by_resource
+
     async with _operator(plane, registry):
+        await eventually(watching_definitions, 15)
         await client.ok("POST", CRDS, widget_crd())
         await client.ok("POST", WIDGETS, widget())
 
@@ -178,7 +186,7 @@ async def test_dynamic_client_applies_watches_and_deletes(plane, widgets):
             api.server_side_apply(
                 body=widget(size=2), namespace="default", field_manager="two"
             )
-        assert b'conflict with \\"one\\": .spec.size' in conflict.value.body
+        assert 'conflict with \\"one\\": .spec.size' in conflict.value.body
         head = {k: body[k] for k in ("apiVersion", "kind", "metadata")}
         status = {"status": {"observedGeneration": 1}}
         done = api.status.server_side_apply(
