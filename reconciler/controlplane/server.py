@@ -73,6 +73,7 @@ class ControlPlane:
         self._store: Store | None = None
         self._runner: web.AppRunner | None = None
         self._caretaker: asyncio.Task[None] | None = None
+        self._cluster: Cluster | None = None
         self._api: Api | None = None
         self._url = ""
 
@@ -105,6 +106,7 @@ class ControlPlane:
     async def _start(self) -> None:
         self._store = Store(self._state / "objects.sqlite3", self._history)
         cluster = Cluster(self._store, builtin_registry())
+        self._cluster = cluster
         _serve_definitions(cluster)
         await _ensure_namespaces(cluster)
         caretaker = Caretaker(cluster)

@@ -14,7 +14,7 @@ from controlplane_support import (
     widget,
     widget_crd,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.controlplane.server import ControlPlane
@@ -159,6 +159,8 @@ def target(tmp_path_factory):
 
 
 async def _send(client, method, path, body, kind, options):
+    # Without the kind of the test nothing would be left to try.
+    assume(not (method == "DELETE" and path == CRDS))
     headers = {"Content-Type": kind, "Accept": "application/json"}
     code, answer = await client.call(
         method, path, body, headers=headers, params=options

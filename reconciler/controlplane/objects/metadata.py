@@ -63,13 +63,14 @@ def normalise(obj: Json) -> list[str]:
     unknown = [key for key in metadata if key not in KNOWN]
     for key in unknown:
         del metadata[key]
-    for key in [
-        key for key, value in metadata.items() if value in (None, {}, [])
-    ]:
+    for key in [key for key in metadata if metadata[key] is None]:
         del metadata[key]
     for key, value in metadata.items():
         _check_type(key, value)
     metadata.pop("selfLink", None)
+    for key in (*_MAPS, *_LISTS):
+        if key in metadata and not metadata[key]:
+            del metadata[key]
     return [f"metadata.{key}" for key in unknown]
 
 

@@ -98,6 +98,9 @@ def parse_labels(text: str) -> tuple[Requirement, ...]:
 
 
 def _split(text: str) -> list[str]:
+    if text.count("(") != text.count(")"):
+        msg = f"unable to parse requirement: unbalanced brackets in {text!r}"
+        raise bad_request(msg)
     terms = re.findall(r"(?:[^,(]|\([^)]*\))+", text)
     return [term.strip() for term in terms if term.strip()]
 
