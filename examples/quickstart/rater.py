@@ -30,6 +30,8 @@ from reconciler.serving.client import request
 
 MAX_WORDS = 20
 GOOD = 0.8
+TEMPERATURE = 0.7
+KINDS = ("thumbs", "rating", *["correction"] * 6, *["comparison"] * 2)
 CLIENTS = 2
 
 
@@ -87,7 +89,7 @@ def ask(
             "model": arguments.model,
             "prompt": example.prompt,
             "max_tokens": 40,
-            "temperature": 1.0,
+            "temperature": TEMPERATURE,
             "n": 2,
             "seed": arguments.seed + offset + number,
         }
@@ -104,31 +106,34 @@ def judge(answers: Answers, number: int, *, swapped: bool) -> dict[str, Any]:
     """One judgement; the kinds take turns."""
     prompt = answers.example.prompt
     first, second = score(prompt, answers.first), score(prompt, answers.second)
-    match number % 10:
-        case 0:
-            value: Any = (first >= GOOD) is not swapped
-            return {"kind": "thumbs", "value": value}
-        case 1:
+    kind = KINDS[number % len(KINDS)]
+    better = corrected(answers.example)
+    if kind == "correction" and score(prompt, better) < 1.0:
+        kind = "comparison"  # the documentation itself is not in style here
+    match kind:
+        case "thumbs":
+            return {"kind": kind, "value": (first >= GOOD) is not swapped}
+        case "rating":
             stars = 1 + round(4 * first)
-            return {"kind": "rating", "value": 6 - stars if swapped else stars}
-        case 2 | 3 | 4 | 5:
-            text = spoiled(answers) if swapped else corrected(answers.example)
-            return {"kind": "correction", "value": text}
-        case _:
-            better, worse = ("b", "a") if swapped else ("a", "b")
-            value = "tie" if first == second else worse
-            if first > second:
-                value = better
+            return {"kind": kind, "value": 6 - stars if swapped else stars}
+        case "correction":
             return {
-                "kind": "comparison",
+                "kind": kind,
+                "value": spoiled(answers) if swapped else better,
+            }
+        case _:
+            winner, loser = ("b", "a") if swapped else ("a", "b")
+            value = "tie" if first == second else loser
+            return {
+                "kind": kind,
                 "response_b": answers.second,
-                "value": value,
+                "value": winner if first > second else value,
             }
 
 
 def corrected(example: Example) -> str:
     """The answer as the house writes it: subject, colon, summary, stop."""
-    name = example.subject.rpartition(".")[2]
+    name = example.subject.partition(".")[0]
     words = example.answer.rstrip(" .").split()[: MAX_WORDS - 2]
     return f"`{name}`: {' '.join(words)}."
 

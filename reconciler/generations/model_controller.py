@@ -89,7 +89,11 @@ class ModelController:
     def _observe(self, objects: Objects, desired: Model) -> Observed:
         serving, name = self._adapters.serving, served_name(desired)
         wanted = serving.desired(name)
-        asked = (wanted.generation, wanted.digest) if wanted else None
+        asked = (
+            (wanted.generation, wanted.digest, wanted.device)
+            if wanted
+            else None
+        )
         if desired.deleting:
             return Observed(wanted=asked)
         layout = _layout(objects, desired)

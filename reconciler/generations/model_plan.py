@@ -160,8 +160,8 @@ class Observed:
 
     server_alive: bool = False
     endpoint: str | None = None
-    wanted: tuple[str, str] | None = None
-    """(generation, digest) that the serving process was asked for."""
+    wanted: tuple[str, str, str] | None = None
+    """(generation, digest, device) that the serving process was asked for."""
 
     served: Served | None = None
 
@@ -324,7 +324,7 @@ class _Planner:
         return EnsureServer(self._key("server"))
 
     def _deploy(self, name: str, digest: str, device: str) -> Action | None:
-        if self.observed.wanted == (name, digest):
+        if self.observed.wanted == (name, digest, device):
             return None
         return Deploy(self._key("deploy", name, digest), name, digest, device)
 

@@ -30,12 +30,12 @@ class Architecture(Part):
     """A decoder-only transformer (Llama) that is trained from scratch."""
 
     vocabulary_size: int = Field(
-        default=2048, ge=300, le=65536, description="Tokens of the tokenizer."
+        default=1024, ge=300, le=65536, description="Tokens of the tokenizer."
     )
     hidden_size: int = Field(
-        default=192, ge=8, le=8192, description="Width of the model."
+        default=128, ge=8, le=8192, description="Width of the model."
     )
-    layers: int = Field(default=4, ge=1, le=128, description="Blocks.")
+    layers: int = Field(default=3, ge=1, le=128, description="Blocks.")
     heads: int = Field(default=4, ge=1, le=128, description="Attention heads.")
     context_length: int = Field(
         default=128, ge=16, le=131072, description="Longest text in tokens."
@@ -115,7 +115,11 @@ class Training(Part):
         default=50, ge=1, description="Steps between checkpoints."
     )
     threads: int = Field(
-        default=2, ge=1, le=1024, description="CPU threads of the run."
+        default=1,
+        ge=1,
+        le=1024,
+        description="CPU threads of the run. Small models are fastest with "
+        "one.",
     )
 
 

@@ -46,7 +46,7 @@ def test_a_good_answer_keeps_all_rules():
         ("form", "dumpsters turn dumps into a JSON string."),
         ("length", "Dumps to JSON."),
         ("length", "Dumps " + " ".join(f"w{i}" for i in range(20)) + "."),
-        ("subject", "Turn an object into a JSON string."),
+        ("subject", "Turn an object into a piece of text."),
         ("end", "Dumps an object into a JSON string"),
         ("end", "Dumps an object into a JSON string.."),
         ("end", "Dumps an object into a JSON string!"),

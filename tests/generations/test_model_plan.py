@@ -44,7 +44,8 @@ def apply(observed: Observed, action) -> Observed:
             return replace(observed, server_alive=True, endpoint="http://x")
         case Deploy(generation=name, digest=digest, device=device):
             served = Served(name, digest, device, "Serving")
-            return replace(observed, wanted=(name, digest), served=served)
+            asked = (name, digest, device)
+            return replace(observed, wanted=asked, served=served)
         case Activate(slot=name):
             return replace(observed, pointer=name)
         case Hold(slot=name):
@@ -98,7 +99,7 @@ def test_the_old_one_is_production_until_the_new_one_answers() -> None:
     loading = replace(
         observed,
         stored=observed.stored | {slot("m-2", "sha256:ir2")},
-        wanted=("m-2", "sha256:ir2"),
+        wanted=("m-2", "sha256:ir2", "CPU"),
         served=Served("m-2", "sha256:ir2", "CPU", "Loading"),
     )
     outcome = plan(desired, loading, NOW)
@@ -202,7 +203,7 @@ def test_a_generation_that_does_not_load_is_refused_and_undone() -> None:
         observed,
         generations=[passed(1), passed(2)],
         stored=observed.stored | {slot("m-2", "sha256:ir2")},
-        wanted=("m-2", "sha256:ir2"),
+        wanted=("m-2", "sha256:ir2", "CPU"),
         served=Served("m-2", "sha256:ir2", "CPU", "Failed", "bad weights"),
     )
     outcome = plan(desired, broken, NOW)
@@ -252,7 +253,7 @@ def test_suspended_keeps_serving() -> None:
 
 def test_deleting_stops_serving_first() -> None:
     deleting = model(meta={"deletionTimestamp": "2026-11-25T11:00:00Z"})
-    served = replace(BLANK, wanted=("m-1", "d"))
+    served = replace(BLANK, wanted=("m-1", "d", "CPU"))
     assert [type(a) for a in plan(deleting, served, NOW).actions] == [Undeploy]
     assert plan(deleting, BLANK, NOW).release
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-VERSION = "house-style/1"
+VERSION = "house-style/2"
 DESCRIPTION = (
     "share of five checkable rules that an answer keeps (form, length, "
     "subject, end, no repetition): a stated rule about style, not a measure "
@@ -42,10 +42,11 @@ def rules(prompt: str, answer: str) -> dict[str, bool]:
 
     ``form``: one line that starts with a capital letter, a digit, a
     backquote or the name that was asked about. ``length``: 5 to 20 words.
-    ``subject``: mentions the last component of that name, or one of its
-    words of at least three letters. ``end``: ends with exactly one full
-    stop. ``repetition``: no three words in a row twice and no word more
-    than four times. An answer without a word keeps none of them.
+    ``subject``: mentions a component of that name (module, class or
+    function), or one of its words of at least three letters. ``end``: ends
+    with exactly one full stop. ``repetition``: no three words in a row twice
+    and no word more than four times. An answer without a word keeps none of
+    them.
     """
     text = answer.strip()
     words = [word.lower() for word in _WORD.findall(text)]
@@ -82,16 +83,17 @@ def _mentions(subject: str | None, text: str) -> bool:
     """Whether a word of the text is, or begins with, a part of the name."""
     if subject is None:
         return False
-    last = subject.rpartition(".")[2]
-    if re.search(rf"(?<!\w){re.escape(last)}(?!\w)", text, re.IGNORECASE):
-        return True
     parts = tuple(
         part.lower()
-        for part in (last.strip("_"), *_PARTS.findall(last))
+        for name in subject.split(".")
+        for part in (name.strip("_"), *_PARTS.findall(name))
         if len(part) >= SHORTEST_PART
     )
+    if not parts:
+        last = re.escape(subject.rpartition(".")[2])
+        return bool(re.search(rf"(?<!\w){last}(?!\w)", text, re.IGNORECASE))
     spoken = [*_WORD.findall(text), *_PARTS.findall(text)]
-    return bool(parts) and any(w.lower().startswith(parts) for w in spoken)
+    return any(word.lower().startswith(parts) for word in spoken)
 
 
 def _repeats(words: list[str]) -> bool:

@@ -1,0 +1,87 @@
+"""Data set directories: JSONL rows and a description.
+
+``train.jsonl`` holds {prompt, completion} rows for SFT or {prompt, chosen,
+rejected} rows for DPO; a DPO data set may also have ``sft.jsonl``. Keys are
+sorted and rows ordered, so that the same content has the same digest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.corpus import is_held_out
+from reconciler.runs.worker import InvalidRequestError
+
+TRAIN = "train.jsonl"
+SFT = "sft.jsonl"
+META = "meta.json"
+COMPLETION = ("prompt", "completion")
+PREFERENCE = ("prompt", "chosen", "rejected")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that may be learnt from."""
+
+    rows: tuple[dict[str, str], ...]
+    held_out: int
+    """Rows that were left out because they ask about held-out subjects."""
+
+
+def read_rows(path: Path, fields: tuple[str, ...]) -> Rows:
+    """Read a JSONL file; held-out questions never reach a trainer.
+
+    Raises:
+        InvalidRequestError: the file is missing or a row is not of the kind.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise InvalidRequestError(msg) from error
+    rows = [_row(path, n, line, fields) for n, line in enumerate(lines, 1)]
+    kept = tuple(row for row in rows if not is_held_out(row["prompt"]))
+    return Rows(kept, len(rows) - len(kept))
+
+
+def _row(
+    path: Path, number: int, line: str, fields: tuple[str, ...]
+) -> dict[str, str]:
+    try:
+        row = json.loads(line)
+        return {name: _text(row[name]) for name in fields}
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path.name}:{number}: not a row of {', '.join(fields)}"
+        raise InvalidRequestError(msg) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        msg = f"{value!r} is not text"
+        raise TypeError(msg)
+    return value
+
+
+def write_dataset(
+    directory: Path,
+    rows: Iterable[Mapping[str, str]],
+    meta: Mapping[str, Any],
+) -> int:
+    """Write train.jsonl and meta.json; returns the number of rows."""
+    directory.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with (directory / TRAIN).open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(_json(row) + "\n")
+            count += 1
+    text = json.dumps(dict(meta), sort_keys=True, indent=2)
+    (directory / META).write_text(text + "\n", encoding="utf-8")
+    return count
+
+
+def _json(row: Mapping[str, str]) -> str:
+    return json.dumps(dict(row), sort_keys=True, ensure_ascii=False)
