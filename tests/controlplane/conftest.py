@@ -13,7 +13,7 @@ from reconciler.controlplane.thread import ControlPlaneThread
 # Tests import from the support module beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from controlplane_support import (  # noqa: E402
+from controlplane_support import (
     CRDS,
     Client,
     Kubectl,

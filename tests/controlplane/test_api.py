@@ -275,7 +275,7 @@ async def test_dry_run_stores_nothing(widgets):
     assert obj["spec"]["color"] == "red"
     await widgets.refused("GET", f"{WIDGETS}/a")
     await widgets.ok("POST", WIDGETS, widget())
-    code, obj = await widgets.patch(
+    _, obj = await widgets.patch(
         f"{WIDGETS}/a?dryRun=All", {"spec": {"size": 2}}
     )
     assert obj["spec"]["size"] == 2

@@ -142,8 +142,8 @@ async def test_kopf_meets_a_kind_that_is_installed_later(plane, client):
     seen = []
 
     @kopf.on.event("example.dev", "v1", "widgets", registry=registry)
-    def noticed(name, type, **_):
-        seen.append((type, name))
+    def noticed(name, **event):
+        seen.append((event["type"], name))
 
     async def watching_definitions():
         # kopf ignores kinds that its first list of CRDs already has.
@@ -170,7 +170,8 @@ def _dynamic(plane):
     return dynamic.DynamicClient(client.ApiClient(configuration))
 
 
-async def test_dynamic_client_applies_watches_and_deletes(plane, widgets):
+@pytest.mark.usefixtures("widgets")
+async def test_dynamic_client_applies_watches_and_deletes(plane):
     from kubernetes.dynamic import exceptions
 
     def session():
@@ -234,7 +235,8 @@ async def test_typed_client_of_built_in_kinds(plane):
     await asyncio.to_thread(session)
 
 
-async def test_aio_client_applies(plane, widgets):
+@pytest.mark.usefixtures("widgets")
+async def test_aio_client_applies(plane):
     from kubernetes.aio import client, config
 
     configuration = client.Configuration()

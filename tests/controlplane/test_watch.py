@@ -287,7 +287,7 @@ async def test_clients_that_hang_up_are_forgotten(plane, client):
 
 def _event(number):
     key = Key("/configmaps", "default", "a")
-    return Event(Stored(key, number, b"{}"), False, None)
+    return Event(Stored(key, number, b"{}"), deleted=False, previous=None)
 
 
 async def test_a_slow_reader_is_dropped_and_others_are_not():

@@ -130,9 +130,8 @@ def _check(requirement: Requirement) -> None:
         raise bad_request(msg)
     for value in requirement.values:
         if not VALUE.fullmatch(value):
-            fault = f'values: Invalid value: "{value}"'
-            text = f"unable to parse requirement: {fault}"
-            raise bad_request(text)
+            msg = f'unable to parse requirement: Invalid value: "{value}"'
+            raise bad_request(msg)
 
 
 def parse_fields(
