@@ -615,3 +615,39 @@ async def test_scale_refuses_nonsense(widgets):
         assert status["code"] == code
     code, scale = await widgets.patch(path, {"spec": {"replicas": 3}})
     assert (code, scale["spec"]["replicas"]) == (200, 3)
+
+
+async def test_rules_over_time(client):
+    crd = widget_crd()
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["spec"]["x-kubernetes-validations"] = [
+        {
+            "rule": "self.color == oldSelf.color",
+            "message": "color is immutable",
+        }
+    ]
+    await client.ok("POST", CRDS, crd)
+    await client.ok("POST", WIDGETS, widget())
+    code, _ = await client.patch(f"{WIDGETS}/a", {"spec": {"size": 2}})
+    assert code == 200
+    code, status = await client.patch(
+        f"{WIDGETS}/a", {"spec": {"color": "green"}}
+    )
+    assert (code, status["reason"]) == (422, "Invalid")
+    assert "color is immutable" in status["message"]
+
+
+async def test_broken_rules_and_schemas_are_refused(client):
+    crd = widget_crd()
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    spec = schema["properties"]["spec"]
+    spec["x-kubernetes-validations"] = [{"rule": "self.color =="}]
+    status = await client.refused("POST", CRDS, crd)
+    assert status["code"] == 422
+    assert "x-kubernetes-validations" in status["message"]
+    del spec["x-kubernetes-validations"]
+    spec["properties"]["size"].pop("type")
+    status = await client.refused("POST", CRDS, crd)
+    assert status["code"] == 422
+    where = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+    assert status["details"]["causes"][0]["field"].startswith(where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -180,9 +179,7 @@ def _check_schema(version: Json, path: str) -> Iterator[FieldError]:
     if not isinstance(schema, dict) or not schema:
         yield FieldError(path, "FieldValueRequired", "schemas are required")
         return
-    for fault in check_structural(schema):
-        below = "" if fault.field == "<nil>" else f".{fault.field}"
-        yield dataclasses.replace(fault, field=path + below)
+    yield from check_structural(schema, path)
 
 
 def _check_paths(version: Json, at: str) -> Iterator[FieldError]:

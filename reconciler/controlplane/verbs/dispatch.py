@@ -98,5 +98,5 @@ async def run(call: Call, verb: Verb) -> Answer:
         outcome = verb(call)
         return outcome if isinstance(outcome, Answer) else await outcome
     except ApiError:
-        await call.store.settled(call.key)
+        await call.store.settled()
         raise
