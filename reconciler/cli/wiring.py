@@ -83,6 +83,7 @@ def promotions(objects: Objects, namespace: str) -> Sequence[Promotion]:
                 model=model.metadata.name,
                 generation=record.generation,
                 previous=record.previous_pin,
+                uid=generation.metadata.uid if generation else "",
                 evidence=evidence(generation) if generation else (),
             )
         )

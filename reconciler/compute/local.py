@@ -21,6 +21,7 @@ from pathlib import Path
 
 from reconciler.compute.executor import RunState
 from reconciler.runs import lock
+from reconciler.runs.progress import fold, last_line
 from reconciler.runs.protocol import Phase, Request, RunDirectory, RunStatus
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -120,6 +121,12 @@ class LocalExecutor:
         )
 
     def _spawn(self, run: RunDirectory, work: str, handle: int) -> None:
+        old = run.status()
+        attempt = 1 if old is None else old.attempt + 1
+        started = RunStatus(
+            phase="Running", attempt=attempt, heartbeat=time.time()
+        )
+        run.write_status(fold(started, last_line(run)))
         command = [self.python, "-m", work, str(run.path.resolve())]
         with run.log.open("ab") as log:
             child = subprocess.Popen(

@@ -32,6 +32,9 @@ from reconciler.generations.stages import (
 )
 
 POLL_SECONDS = 1.0
+VANISHED_LIMIT = 20
+"""Attempts, besides backoffLimit, that may be preempted or just vanish."""
+
 DOING = {
     "data": "Preparing",
     "train": "Training",
@@ -248,7 +251,7 @@ class _Planner:
     def _drive(self, stage: Stage) -> Plan[ModelGenerationStatus]:
         view = self.observed.stages.get(stage, StageView())
         if view.phase in {"Pending", "Preempted"}:
-            return self._start(stage, view)
+            return self._go_on(stage, view)
         if view.phase == "Succeeded":
             self.conditions.progressing(DOING[stage], f"collecting {stage}")
             key = action_key(self.desired.metadata.uid, stage, "collect")
@@ -260,6 +263,18 @@ class _Planner:
         self.conditions.progressing(DOING[stage], f"stage {stage} is running")
         self._progress(stage, view)
         return self._report(requeue_after=POLL_SECONDS)
+
+    def _go_on(
+        self, stage: Stage, view: StageView
+    ) -> Plan[ModelGenerationStatus]:
+        limit = self.desired.spec.backoff_limit + VANISHED_LIMIT
+        if view.attempt > limit:
+            return self._give_up(
+                lineage.FAILED,
+                f"{stage} was interrupted {view.attempt} times; its log is "
+                "in the run directory",
+            )
+        return self._start(stage, view)
 
     def _start(
         self, stage: Stage, view: StageView, *, retry: bool = False

@@ -20,6 +20,10 @@ class Promotion:
     """spec.generation when it was promoted. If the branch says something
     else by now, a person decided meanwhile and nothing is written."""
 
+    uid: str = ""
+    """uid of the generation's object: a lineage that was begun anew has the
+    same names, and its promotions are others."""
+
     evidence: tuple[str, ...] = ()
     """Lines for the commit message: improvement with its interval, gate,
     digests."""
@@ -27,7 +31,8 @@ class Promotion:
     @property
     def token(self) -> str:
         """Value of the trailer: names the promotion for ever."""
-        return f"{self.namespace}/{self.model}/{self.generation}"
+        name = f"{self.namespace}/{self.model}/{self.generation}"
+        return f"{name}@{self.uid[:8]}" if self.uid else name
 
     def message(self) -> str:
         """The commit message."""

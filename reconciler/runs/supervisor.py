@@ -127,12 +127,11 @@ def _attempt(run: RunDirectory) -> Phase:
     result = run.result()
     if result is not None:
         return result.phase
-    previous = run.status()
     record = _Record(
         run,
         RunStatus(
             phase="Running",
-            attempt=1 if previous is None else previous.attempt + 1,
+            attempt=next_attempt(run.status()),
             pid=os.getpid(),
         ),
     )
@@ -140,6 +139,18 @@ def _attempt(run: RunDirectory) -> Phase:
     if isinstance(request, str):
         return record.end(Result(phase="Invalid", message=request))
     return _Attempt(record, request).carry_out()
+
+
+def next_attempt(previous: RunStatus | None) -> int:
+    """Number of the attempt that begins now.
+
+    A starter announces an attempt with a status that has no pid: it counts
+    even if its supervisor dies before its first word.
+    """
+    if previous is None:
+        return 1
+    announced = previous.phase == "Running" and previous.pid is None
+    return previous.attempt if announced else previous.attempt + 1
 
 
 def _request(run: RunDirectory) -> Request | str:

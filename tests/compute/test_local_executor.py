@@ -87,7 +87,7 @@ def test_starting_again_and_again_starts_once(
         thread.start()
     for thread in threads:
         thread.join()
-    state = wait(executor, lambda s: s.ended)
+    state = wait(executor, lambda s: s.ended and not s.alive)
     executor.start(work)
     executor.start(work, retry=True)
 
@@ -245,3 +245,19 @@ def test_a_run_that_vanished_while_running_is_resumable(
     executor.start(request("succeed"))
 
     assert wait(executor, lambda s: s.ended).attempt == 5
+
+
+def test_an_attempt_counts_though_its_supervisor_never_spoke(
+    tmp_path: Path,
+) -> None:
+    executor = LocalExecutor(tmp_path, python="/bin/false")
+    asked = Request(
+        work="reconciler.training", name="mute", key="k", parameters={}
+    )
+    for attempt in (1, 2):
+        executor.start(asked)
+        deadline = time.monotonic() + 10
+        while executor.poll("mute").alive and time.monotonic() < deadline:
+            time.sleep(0.01)
+        state = executor.poll("mute")
+        assert (state.phase, state.attempt) == ("Preempted", attempt)

@@ -125,6 +125,14 @@ def test_a_failed_stage_is_retried_up_to_the_limit() -> None:
     assert conditions.is_true(outcome.status.conditions, "Stalled")
 
 
+def test_a_stage_that_only_ever_vanishes_is_given_up() -> None:
+    view = StageView(phase="Preempted", attempt=24)
+    outcome = plan(with_stages("data"), Observed(stages={"train": view}), NOW)
+    assert outcome.actions == ()
+    assert ready(outcome.status).reason == "Failed"
+    assert "interrupted 24 times" in ready(outcome.status).message
+
+
 @pytest.mark.parametrize("phase", ["Invalid", "Failed"])
 def test_a_final_result_is_never_retried(phase: str) -> None:
     view = StageView(phase=phase, ended=True, attempt=1, message="too lossy")

@@ -61,4 +61,6 @@ class Screen:
         now = time.monotonic()
         if text != self._last_text and now - self._last_time > PLAIN_SECONDS:
             self._last_text, self._last_time = text, now
-            self.console.print(f"   {text} [dim]{self.seconds:5.1f} s[/]")
+            self.console.print(
+                f"   {text} [dim]{self.seconds:5.1f} s[/]", soft_wrap=True
+            )
