@@ -107,7 +107,7 @@ def _set_suspend(arguments: argparse.Namespace) -> int:
     kind, name = _target(arguments)
     definition = kind.definition
     if "suspend" not in kind.model_fields["spec"].annotation.model_fields:  # type: ignore[union-attr]
-        msg = f"a {definition.kind} cannot be suspended"
+        msg = f"{definition.kind} has no spec.suspend"
         raise CommandError(msg, code=2)
     with Session(
         kubeconfig_of(arguments.kubeconfig, arguments.state)

@@ -323,6 +323,9 @@ class Annotations:
     prune: str = f"{GROUP}/prune"
     reconcile: str = f"{GROUP}/reconcile"
     abandon: str = f"{GROUP}/abandon"
+    promotion_recorded: str = f"{GROUP}/promotion-recorded"
+    """Set on a Model by its repository: the generation whose promotion is in
+    the history, though the pin does not show it."""
 
 
 ANNOTATIONS = Annotations()

@@ -237,6 +237,7 @@ class _Planner:
                 "DependencyNotReady", self.observed.missing
             )
             return self._report()
+        self._acknowledge()
         name = self._usable(choose(self.desired, self.generations))
         if name is None and self.problem is not None:
             self.conditions.stalled("DeploymentFailed", self.problem)
@@ -255,6 +256,15 @@ class _Planner:
             )
             return self._report()
         return self._drive(target, self.observed.device)
+
+    def _acknowledge(self) -> None:
+        """From the moment that Git has recorded a promotion the pin rules."""
+        record, pin = self.status.promotion, self.desired.spec.generation
+        if record is None or not self._is_recorded(record, pin):
+            return
+        record = record.model_copy(update={"state": "Recorded"})
+        self.status = self.status.model_copy(update={"promotion": record})
+        self.desired = self.desired.model_copy(update={"status": self.status})
 
     def _usable(self, name: str | None) -> str | None:
         """What to serve instead, if the choice could not be loaded."""
@@ -407,9 +417,19 @@ class _Planner:
             record = PromotionRecord(
                 generation=name, previous_pin=pin, state="Pending"
             )
-        if record.generation == pin and record.state == "Pending":
+        if record.state == "Pending" and self._is_recorded(record, pin):
             record = record.model_copy(update={"state": "Recorded"})
         self.status = self.status.model_copy(update={"promotion": record})
+
+    def _is_recorded(self, record: PromotionRecord, pin: str | None) -> bool:
+        """Whether Git knows the promotion.
+
+        By the pin that it shows, or by its history, if a person reverted it
+        before we saw the pin.
+        """
+        annotations = self.desired.metadata.annotations
+        noted = annotations.get(ANNOTATIONS.promotion_recorded)
+        return record.generation in {pin, noted}
 
     def _progressing(self, name: str, message: str) -> None:
         reason = "Promoting"

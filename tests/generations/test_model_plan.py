@@ -160,6 +160,19 @@ def test_removing_the_pin_by_a_revert_rolls_back_to_nothing_new() -> None:
     assert choose(unpinned, observed.generations) == "m-2"
 
 
+def test_a_revert_before_the_pin_was_seen_rolls_back_too() -> None:
+    waiting, observed = promoted_to_two(None)
+    assert waiting.status.promotion.state == "Pending"
+    assert plan(waiting, observed, NOW).actions == ()
+    spec = waiting.spec.model_copy(update={"generation": "m-1"})
+    noted = {ANNOTATIONS.promotion_recorded: "m-2"}
+    meta = waiting.metadata.model_copy(update={"annotations": noted})
+    reverted = waiting.model_copy(update={"spec": spec, "metadata": meta})
+    rolled, _, _ = settle(reverted, observed)
+    assert rolled.status.production.generation == "m-1"
+    assert rolled.status.promotion.state == "Recorded"
+
+
 def test_an_outdated_pin_does_not_undo_a_promotion() -> None:
     pinned = model(generation="m-1")
     observed = replace(BLANK, generations=[passed(1)])
