@@ -45,9 +45,9 @@ CORE = ResourceKind("", "v1", "secrets", "Secret", namespaced=True)
             409,
             "Conflict",
             (
-                'Operation cannot be fulfilled on widgets.e.dev "a": the object '
-                "has been modified; please apply your changes to the latest "
-                "version and try again"
+                'Operation cannot be fulfilled on widgets.e.dev "a": the '
+                "object has been modified; please apply your changes to "
+                "the latest version and try again"
             ),
         ),
         (errors.expired("old"), 410, "Expired", "old"),
