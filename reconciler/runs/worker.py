@@ -7,7 +7,9 @@ as ``result.json``, so that the result is really the last file written.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -35,6 +37,8 @@ Worker = Callable[[RunDirectory, Request], Result]
 M = TypeVar("M", bound=BaseModel)
 
 _PR_SET_PDEATHSIG = 1
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SPARE_BYTES = 1 << 20
 
 
 class InvalidRequestError(Exception):
@@ -75,8 +79,11 @@ def run_worker(run: RunDirectory, worker: Worker) -> int:
         return EXIT_INVALID
     except PreemptedError:
         return EXIT_PREEMPTED
-    except Exception:  # noqa: BLE001 - whatever it was, it belongs in the log
+    except Exception as error:  # noqa: BLE001 - it belongs in the log
         traceback.print_exc()
+        if _disk_is_full(run, error):
+            # The last line of the log is what the status quotes.
+            print(f"no space left on the disk of {run.path}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     _leave(run, result)
     return EXIT_DONE
@@ -93,6 +100,13 @@ def die_with_parent() -> bool:
         return True  # started by hand
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     return os.getppid() == int(expected)
+
+
+def _disk_is_full(run: RunDirectory, error: Exception) -> bool:
+    """Whether a full disk is the reason; libraries hide it in other errors."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return shutil.disk_usage(run.path).free < _SPARE_BYTES
 
 
 def outcome(run: RunDirectory) -> Result | None:

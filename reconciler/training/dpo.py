@@ -20,7 +20,7 @@ from reconciler.runs.worker import PreemptedError
 from reconciler.training import checkpoints
 from reconciler.training.network import lora_config
 from reconciler.training.parameters import Schedule
-from reconciler.training.stopping import StopRequest
+from reconciler.training.stopping import StopRequest, require_finite
 
 METRICS = {
     "loss": "loss",
@@ -44,6 +44,7 @@ def train_dpo(
 
     Raises:
         PreemptedError: asked to stop; a checkpoint was written.
+        DivergedError: the loss is not finite.
     """
     from datasets import Dataset
     from trl.trainer.dpo_trainer import DPOTrainer
@@ -94,6 +95,8 @@ def _arguments(schedule: Schedule, seed: int, directory: Path) -> Any:
         seed=seed,
         data_seed=seed,
         full_determinism=False,
+        # A NaN must be seen, not replaced by the mean of the last losses.
+        logging_nan_inf_filter=False,
         use_cpu=True,
         bf16=False,
         gradient_checkpointing=False,
@@ -143,6 +146,7 @@ class Following(TrainerCallback):
         }
         if found:
             self.metrics = {**self.metrics, **found}
+            require_finite(self.metrics["loss"], state.global_step)
             self._reporter.report(state.global_step, self.metrics)
 
     @override

@@ -22,7 +22,7 @@ from reconciler.runs.worker import PreemptedError
 from reconciler.training import checkpoints
 from reconciler.training.batches import batches
 from reconciler.training.parameters import Schedule
-from reconciler.training.stopping import StopRequest
+from reconciler.training.stopping import StopRequest, require_finite
 from reconciler.training.tokenizer import EOS_ID, PAD_ID
 
 IGNORED = -100
@@ -63,6 +63,7 @@ class Loop:
 
         Raises:
             PreemptedError: asked to stop; a checkpoint was written.
+            DivergedError: the loss is not finite.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -103,7 +104,9 @@ class Loop:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
-        return {"loss": float(loss.detach()), "learningRate": rate}
+        metrics = {"loss": float(loss.detach()), "learningRate": rate}
+        require_finite(metrics["loss"], step + 1)
+        return metrics
 
     def _after(
         self,

@@ -21,7 +21,7 @@ from reconciler.training.dataset import (
     read_rows,
 )
 from reconciler.training.parameters import TrainParameters
-from reconciler.training.stopping import StopRequest
+from reconciler.training.stopping import DivergedError, StopRequest
 from reconciler.training.tokenizer import load_tokenizer, train_tokenizer
 
 PACKAGES = ("torch", "transformers", "tokenizers", "trl", "peft")
@@ -57,7 +57,10 @@ def train(run: RunDirectory, request: Request) -> Result:
     reporter = Reporter(run, asked.training.steps)
     network.seed_everything(asked.seed, asked.training.threads)
     fit = _dpo if dpo else _sft
-    trained = fit(run, asked, rows, reporter, stop)
+    try:
+        trained = fit(run, asked, rows, reporter, stop)
+    except DivergedError as error:
+        return Result(phase="Failed", message=f"diverged: {error}")
     target = run.output / "model"
     shutil.rmtree(target, ignore_errors=True)
     model = network.merged(trained.model)

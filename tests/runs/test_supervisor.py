@@ -109,6 +109,7 @@ def test_a_missing_request_exits_2(prepare: Prepare, supervisors) -> None:
     ("do", "message"),
     [
         ("crash", "RuntimeError: the reason is in the log"),
+        ("fill_the_disk", "no space left on the disk of /"),
         ("kill_itself", "killed by SIGKILL (out of memory?): doing"),
     ],
 )

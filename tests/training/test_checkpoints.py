@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reconciler.training import checkpoints
 from reconciler.training.checkpoints import MARKER
 
@@ -66,3 +68,30 @@ def test_a_marker_is_removed_before_what_it_vouches_for(
         assert not (tmp_path / "sft-10" / MARKER).exists()
     else:
         raise AssertionError
+
+
+@pytest.mark.parametrize("damage", ["changed", "shortened", "lost"])
+def test_a_damaged_one_is_named_and_the_one_before_is_used(
+    tmp_path, capsys, damage
+) -> None:
+    older, newer = make(tmp_path, 10), make(tmp_path, 20)
+    state = newer / "state.pt"
+    match damage:
+        case "changed":
+            state.write_bytes(b"y")
+        case "shortened":
+            state.write_bytes(b"")
+        case _:
+            state.unlink()
+
+    assert checkpoints.newest(tmp_path) == older
+
+    assert "sft-20 is damaged (state.pt changed)" in capsys.readouterr().err
+    assert not newer.exists()
+
+
+@pytest.mark.parametrize("marker", ["", "20\n", "{", "[1]"])
+def test_a_garbled_marker_vouches_for_nothing(tmp_path, marker) -> None:
+    (make(tmp_path, 20) / MARKER).write_text(marker)
+
+    assert checkpoints.newest(tmp_path) is None

@@ -14,6 +14,7 @@ from reconciler.artifacts import digest_of
 from reconciler.compute.local import LocalExecutor
 from reconciler.corpus import python_docstrings
 from reconciler.runs.protocol import Request
+from reconciler.training import checkpoints
 from reconciler.training.dataset import write_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -228,6 +229,39 @@ def test_a_checkpoint_that_was_cut_short_is_ignored(
     (torn / "state.pt").write_bytes(b"half of it")
     finish(executor, asked)
     assert digest_of(model_of(executor, "torn")) == digest_of(trained)
+
+
+def test_a_damaged_checkpoint_costs_steps_not_the_result(
+    executor, sft_data, trained
+) -> None:
+    asked = request("damaged", sft_data)
+    interrupt(executor, asked, "SIGTERM")
+    directory = executor.directory("damaged").checkpoints
+    newest = max(directory.iterdir(), key=checkpoints.step_of)
+    (newest / "state.pt").write_bytes(b"not what was saved")
+    finish(executor, asked)
+    assert digest_of(model_of(executor, "damaged")) == digest_of(trained)
+    log = executor.directory("damaged").log.read_text()
+    assert f"{newest.name} is damaged (state.pt changed)" in log
+
+
+@pytest.mark.parametrize("algorithm", ["SFT", "DPO"])
+def test_a_loss_that_is_not_a_number_is_a_final_failure(
+    executor, sft_data, preferences, trained, algorithm
+) -> None:
+    name = f"diverged-{algorithm}".lower()
+    if algorithm == "SFT":
+        asked = request(name, sft_data)
+    else:
+        asked = dpo(name, preferences, trained)
+    training = {**asked.parameters["training"], "learningRate": "1e30"}
+    parameters = {**asked.parameters, "training": training}
+    executor.start(asked.model_copy(update={"parameters": parameters}))
+    state = wait(executor, name, lambda s: not s.alive)
+    assert state.phase == "Failed"
+    assert state.ended
+    assert state.message.startswith("diverged: the loss is nan at step")
+    assert "learningRate" in state.message
 
 
 def test_a_request_that_cannot_work_is_invalid(executor, tmp_path) -> None:

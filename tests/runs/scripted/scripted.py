@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -51,6 +52,10 @@ def crash(_: RunDirectory, __: dict[str, Any]) -> Result:
     raise RuntimeError("the reason is in the log")
 
 
+def fill_the_disk(run: RunDirectory, _: dict[str, Any]) -> Result:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.path))
+
+
 def kill_itself(_: RunDirectory, __: dict[str, Any]) -> Result:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
@@ -97,7 +102,7 @@ def work(run: RunDirectory, request: Request) -> Result:
     does = {
         f.__name__: f
         for f in (succeed, judge, forget_outputs, escape, refuse, crash,
-                  kill_itself, crash_once, hang, count)
+                  fill_the_disk, kill_itself, crash_once, hang, count)
     }  # fmt: skip
     print("doing", request.parameters["do"], flush=True)
     return does[request.parameters["do"]](run, request.parameters)
