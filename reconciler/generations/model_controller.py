@@ -20,17 +20,17 @@ from reconciler.engine.controller import (
 from reconciler.engine.plan import Action, Plan
 from reconciler.engine.resource import ObjectKey, Resource
 from reconciler.generations import lineage, model_plan
-from reconciler.generations.model_plan import (
+from reconciler.generations.model_actions import (
     Activate,
     Deploy,
     EnsureServer,
     Hold,
-    Observed,
     Release,
-    Served,
     StoreGeneration,
     Undeploy,
+    slot,
 )
+from reconciler.generations.model_plan import Observed, Served
 from reconciler.generations.resource import Model, ModelGeneration
 from reconciler.serving.devices import Choice
 from reconciler.serving.documents import Desired, ServingState
@@ -168,11 +168,11 @@ class ModelController:
         match action:
             case StoreGeneration(generation=name, digest=digest):
                 source = self._adapters.artifacts.path(digest)
-                slot = model_plan.slot(name, digest)
-                backend.commit(dataset, slot, source, digest)
+                place = slot(name, digest)
+                backend.commit(dataset, place, source, digest)
             case Deploy(generation=name, digest=digest, device=device):
-                slot = model_plan.slot(name, digest)
-                path = backend.path(dataset, slot).resolve()
+                place = slot(name, digest)
+                path = backend.path(dataset, place).resolve()
                 self._adapters.serving.write_desired(
                     Desired(
                         model=served_name(desired),
@@ -182,12 +182,12 @@ class ModelController:
                         device=device,
                     )
                 )
-            case Activate(slot=slot):
-                backend.activate(dataset, slot)
-            case Hold(slot=slot):
-                backend.hold(dataset, slot, HOLD_TAG)
-            case Release(slot=slot):
-                backend.release(dataset, slot, HOLD_TAG)
+            case Activate(slot=place):
+                backend.activate(dataset, place)
+            case Hold(slot=place):
+                backend.hold(dataset, place, HOLD_TAG)
+            case Release(slot=place):
+                backend.release(dataset, place, HOLD_TAG)
             case _:
                 msg = f"unknown action {action}"
                 raise TypeError(msg)
@@ -216,7 +216,7 @@ def _held(
     backend: TreeBackend, dataset: str, stored: frozenset[str]
 ) -> frozenset[str]:
     return frozenset(
-        slot for slot in stored if HOLD_TAG in backend.holds(dataset, slot)
+        place for place in stored if HOLD_TAG in backend.holds(dataset, place)
     )
 
 

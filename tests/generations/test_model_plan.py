@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 
 from reconciler.engine import conditions
 from reconciler.engine.resource import ANNOTATIONS
-from reconciler.generations.model_plan import (
-    CHECK_SECONDS,
-    POLL_SECONDS,
+from reconciler.generations.model_actions import (
     Activate,
     Deploy,
     EnsureServer,
     Hold,
-    Observed,
     Release,
-    Served,
     StoreGeneration,
     Undeploy,
+    slot,
+)
+from reconciler.generations.model_plan import (
+    CHECK_SECONDS,
+    POLL_SECONDS,
+    Observed,
+    Served,
     choose,
     plan,
-    slot,
 )
 from reconciler.generations.resource import RefusedGeneration
 

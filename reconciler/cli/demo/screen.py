@@ -10,15 +10,24 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.status import Status
 
+PLAIN_WIDTH = 120
 PLAIN_SECONDS = 5.0
 """Without a terminal, how often a change of the moving line is printed."""
+
+
+def make_console() -> Console:
+    """The terminal as it is; a file gets lines wide enough for tables."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    return console
 
 
 @dataclass
 class Screen:
     """What the demo prints."""
 
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=make_console)
     _started: float = field(default_factory=time.monotonic)
     _moving: Status | None = None
     _last_text: str = ""

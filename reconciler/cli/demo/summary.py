@@ -18,7 +18,7 @@ from reconciler.generations import lineage
 from reconciler.generations.resource import ModelGeneration
 from reconciler.runs.protocol import write_atomically
 
-DIGEST_LENGTH = 19
+DIGEST_LENGTH = 8
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def table(summary: Summary) -> Table:
         shown.add_row(
             item.name,
             item.algorithm,
-            (item.dataDigest or "")[:DIGEST_LENGTH],
+            _short(item.dataDigest),
             _interval(item),
             item.gate or "",
             item.phase,
@@ -132,6 +132,10 @@ def write(summary: Summary, directory: Path) -> Sequence[Path]:
     paths[1].write_bytes(figure)
     write_atomically(paths[2], _page(summary, figure))
     return paths
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "").removeprefix("sha256:")[:DIGEST_LENGTH]
 
 
 def _interval(item: Row) -> str:
