@@ -93,7 +93,9 @@ class Conditions:
     def build(self) -> tuple[Condition, ...]:
         """The next list, in a stable order: Ready first, then by name."""
         return tuple(
-            sorted(self._next.values(), key=lambda c: (c.type != READY, c.type))
+            sorted(
+                self._next.values(), key=lambda c: (c.type != READY, c.type)
+            )
         )
 
 

@@ -51,7 +51,11 @@ class Client(Protocol):
     """The API server, as far as controllers may write to it."""
 
     async def apply(
-        self, body: dict[str, Any], *, force: bool = True, dry_run: bool = False
+        self,
+        body: dict[str, Any],
+        *,
+        force: bool = True,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
         """Server-side apply with our field manager; returns the object."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from reconciler.engine.controller import Controller, Watch
@@ -12,6 +13,8 @@ from reconciler.engine.resource import ObjectKey, Resource
 from reconciler.engine.store import Change, ObjectStore
 
 logger = logging.getLogger(__name__)
+
+Raw = Mapping[str, Any]
 
 
 class Dispatcher:
@@ -31,36 +34,53 @@ class Dispatcher:
     ) -> None:
         self._store, self._queue = store, queue
         self._kinds = frozenset(controllers)
+        self._held: dict[ObjectKey, list[tuple[bool, Raw]]] = {}
         self._watches: dict[str, list[Watch]] = {}
         for controller in controllers.values():
             for watch in controller.watches:
                 kind = watch.kind.definition.kind
                 self._watches.setdefault(kind, []).append(watch)
 
-    def updated(self, raw: Mapping[str, Any], *, own: bool = False) -> None:
-        """An object is new or changed; an old version changes nothing.
+    def updated(self, raw: Raw) -> None:
+        """An object is new or changed; an old version changes nothing."""
+        if not self._hold_back(raw, gone=False):
+            self._spread(self._store.update(raw))
 
-        Args:
-            raw: the object.
-            own: the engine's own write in a pass over this object, which
-                therefore needs no further pass; its watchers do.
-        """
-        change = self._store.update(raw)
-        if change is not None:
-            self._spread(change, own=own)
-
-    def deleted(self, raw: Mapping[str, Any]) -> None:
+    def deleted(self, raw: Raw) -> None:
         """An object is gone."""
-        change = self._store.remove(raw)
-        if change is not None:
-            self._spread(change, own=False)
+        if not self._hold_back(raw, gone=True):
+            self._spread(self._store.remove(raw))
 
-    def listed(self, kind: str, raws: Iterable[Mapping[str, Any]]) -> None:
+    def written(self, raw: Raw) -> None:
+        """The answer to the engine's own write in a pass over the object.
+
+        The object needs no further pass because of it; its watchers do.
+        """
+        self._spread(self._store.update(raw), own=True)
+
+    @contextmanager
+    def holding(self, key: ObjectKey) -> Iterator[None]:
+        """Keep events of an object back while we write it ourselves.
+
+        The event of our write can overtake the answer to it, and would look
+        like the write of somebody else.
+        """
+        self._held[key] = []
+        try:
+            yield
+        finally:
+            for gone, raw in self._held.pop(key):
+                if gone:
+                    self.deleted(raw)
+                else:
+                    self.updated(raw)
+
+    def listed(self, kind: str, raws: Iterable[Raw]) -> None:
         """All objects of a kind, as a list request returned them."""
         for change in self._store.replace(kind, raws):
-            self._spread(change, own=False)
+            self._spread(change)
 
-    def seed(self, kind: str, raws: Iterable[Mapping[str, Any]]) -> None:
+    def seed(self, kind: str, raws: Iterable[Raw]) -> None:
         """The first list of a kind: watchers are not asked yet.
 
         Planners must see all kinds before the first pass, and every object
@@ -74,16 +94,29 @@ class Dispatcher:
             for key in self._store.keys(kind):
                 self._queue.add(key)
 
-    def _spread(self, change: Change, *, own: bool) -> None:
+    def _hold_back(self, raw: Raw, *, gone: bool) -> bool:
+        key = self._store.key_of(raw)
+        held = None if key is None else self._held.get(key)
+        if held is None:
+            return False
+        held.append((gone, raw))
+        return True
+
+    def _spread(self, change: Change | None, *, own: bool = False) -> None:
+        if change is None:
+            return
         if change.after is None:
             self._queue.discard(change.key)
-        if change.key.kind in self._kinds and not own:
-            self._queue.add(change.key)
-        for key in self._concerned(change):
-            if key.kind in self._kinds and not (own and key == change.key):
+        keys = set(self._concerned(change))
+        if own:
+            keys.discard(change.key)
+        else:
+            keys.add(change.key)
+        for key in sorted(keys):
+            if key.kind in self._kinds:
                 self._queue.add(key)
 
-    def _concerned(self, change: Change) -> Sequence[ObjectKey]:
+    def _concerned(self, change: Change) -> Iterable[ObjectKey]:
         """Objects that a watch maps the old or the new version to.
 
         Both, because an object that is no longer referred to is concerned
@@ -98,7 +131,7 @@ class Dispatcher:
         for watch in self._watches.get(change.key.kind, ()):
             for version in versions:
                 keys.update(self._mapped(watch, version))
-        return sorted(keys)
+        return keys
 
     def _mapped(self, watch: Watch, version: Resource) -> Iterable[ObjectKey]:
         try:

@@ -274,9 +274,8 @@ class Reconciler:
         status = settle(status, desired)
         if status == desired.status:
             return desired
-        raw = await self._client.apply_status(desired.key, to_json(status))
-        self.metrics.status_writes += 1
-        return self._absorb(desired, raw)
+        await self._write_status(desired.key, to_json(status))
+        return self._newest(desired)
 
     async def _report_quietly(self, desired: Resource, status: Status) -> None:
         try:
@@ -292,9 +291,15 @@ class Reconciler:
         status = unreadable(entry.raw, problem, self._clock())
         if status == entry.raw.get("status"):
             return
-        raw = await self._client.apply_status(key, status)
-        self.metrics.status_writes += 1
-        self._dispatcher.updated(raw, own=True)
+        await self._write_status(key, status)
+
+    async def _write_status(
+        self, key: ObjectKey, status: Mapping[str, Any]
+    ) -> None:
+        with self._dispatcher.holding(key):
+            raw = await self._client.apply_status(key, status)
+            self.metrics.status_writes += 1
+            self._dispatcher.written(raw)
 
     async def _set_finalizer(
         self, desired: Resource, *, present: bool
@@ -302,25 +307,22 @@ class Reconciler:
         """Add or drop our finalizer, unless the object changed meanwhile."""
         meta = desired.metadata
         others = [name for name in meta.finalizers if name != FINALIZER]
-        raw = await self._client.merge_patch(
-            API_VERSION,
-            desired.key.kind,
-            meta.namespace,
-            meta.name,
-            {
-                "metadata": {
-                    "uid": meta.uid,
-                    "resourceVersion": meta.resource_version,
-                    "finalizers": [*others, *([FINALIZER] if present else [])],
-                }
-            },
-        )
+        patch = {
+            "metadata": {
+                "uid": meta.uid,
+                "resourceVersion": meta.resource_version,
+                "finalizers": [*others, *([FINALIZER] if present else [])],
+            }
+        }
+        where = (API_VERSION, desired.key.kind, meta.namespace, meta.name)
+        with self._dispatcher.holding(desired.key):
+            raw = await self._client.merge_patch(*where, patch)
+            self._dispatcher.written(raw)
         if not present:
             self._forget(desired.key)
-        return self._absorb(desired, raw)
+        return self._newest(desired)
 
-    def _absorb(self, desired: Resource, raw: Mapping[str, Any]) -> Resource:
-        self._dispatcher.updated(raw, own=True)
+    def _newest(self, desired: Resource) -> Resource:
         entry = self._store.entry(desired.key)
         newest = entry.resource if entry is not None else None
         return newest if newest is not None else desired

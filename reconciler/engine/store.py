@@ -83,7 +83,7 @@ class ObjectStore:
 
     def update(self, raw: Mapping[str, Any]) -> Change | None:
         """Take in a version; None if it is old, foreign or of a dead uid."""
-        key = self._key(raw)
+        key = self.key_of(raw)
         if key is None or _uid(raw) in self._graves:
             return None
         before = self.entry(key)
@@ -95,7 +95,7 @@ class ObjectStore:
 
     def remove(self, raw: Mapping[str, Any]) -> Change | None:
         """The object was deleted; None if it was not known (any more)."""
-        key = self._key(raw)
+        key = self.key_of(raw)
         if key is None:
             return None
         uid = _uid(raw)
@@ -121,7 +121,8 @@ class ObjectStore:
         changes = gone + [self.update(raw) for raw in listed]
         return [change for change in changes if change is not None]
 
-    def _key(self, raw: Mapping[str, Any]) -> ObjectKey | None:
+    def key_of(self, raw: Mapping[str, Any]) -> ObjectKey | None:
+        """The key of an object, or None if its kind is not watched."""
         kind, meta = raw.get("kind"), raw.get("metadata") or {}
         if raw.get("apiVersion") != API_VERSION or kind not in self._kinds:
             return None

@@ -1,0 +1,210 @@
+"""Strategic merge patch of the built-in kinds.
+
+Maps merge; lists of the tables below merge by key or as sets, other lists
+are replaced. Directives: ``$patch``, ``$retainKeys``,
+``$deleteFromPrimitiveList/x`` and ``$setElementOrder/x``.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from reconciler.controlplane.patch.errors import PatchError
+
+_PATCH: Final = "$patch"
+_RETAIN: Final = "$retainKeys"
+_DELETE_FROM: Final = "$deleteFromPrimitiveList/"
+_ORDER: Final = "$setElementOrder/"
+
+_META: Final = {
+    "metadata.finalizers": "",
+    "metadata.ownerReferences": "uid",
+}
+MERGE_KEYS: Final[dict[str, dict[str, str]]] = {
+    "ServiceAccount": {**_META, "secrets": "name", "imagePullSecrets": "name"},
+    "Namespace": {**_META, "status.conditions": "type"},
+}
+"""Lists that merge, by kind and path: the key, or "" for a set."""
+
+Order = dict[str, list[Any]]
+
+
+def strategic_merge(
+    obj: dict[str, Any], patch: Any, kind: str
+) -> dict[str, Any]:
+    """Return `obj` with a strategic merge patch applied.
+
+    Args:
+        obj: the object; not changed.
+        patch: the patch; not changed.
+        kind: the built-in kind, for its merge keys.
+
+    Raises:
+        PatchError: the patch is malformed.
+    """
+    if not isinstance(patch, dict):
+        raise PatchError("error decoding patch: the patch is not an object")
+    result: dict[str, Any] = _merge_map(
+        obj, patch, MERGE_KEYS.get(kind, _META), ""
+    )
+    return result
+
+
+def _merge_map(
+    obj: dict[str, Any],
+    patch: dict[str, Any],
+    keys: dict[str, str],
+    path: str,
+) -> dict[str, Any]:
+    mode = patch.get(_PATCH)
+    if mode == "delete":
+        return {}
+    if mode == "replace":
+        return _plain({k: v for k, v in patch.items() if k != _PATCH})
+    if mode not in (None, "merge"):
+        raise PatchError(f"Unknown type of patch: {mode}")
+    result = dict(obj)
+    _retain(result, patch)
+    for name, value in patch.items():
+        if name.startswith("$"):
+            continue
+        here = f"{path}.{name}" if path else name
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merge(result.get(name), value, keys, here)
+    _directives(result, patch, keys, path)
+    return result
+
+
+def _retain(result: dict[str, Any], patch: dict[str, Any]) -> None:
+    retained = patch.get(_RETAIN)
+    if retained is None:
+        return
+    fields = {name for name in patch if not name.startswith("$")}
+    if not isinstance(retained, list) or not fields <= set(retained):
+        raise PatchError(
+            "$retainKeys list doesn't contain all fields in the patch"
+        )
+    for name in [name for name in result if name not in retained]:
+        del result[name]
+
+
+def _merge(old: Any, new: Any, keys: dict[str, str], path: str) -> Any:
+    if isinstance(new, dict):
+        return _merge_map(
+            old if isinstance(old, dict) else {}, new, keys, path
+        )
+    if isinstance(new, list) and path in keys:
+        base = old if isinstance(old, list) else []
+        return _merge_list(base, new, keys, path)
+    return _plain(new)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value to be set, without nulls and directives in maps."""
+    if isinstance(value, dict):
+        return {
+            k: _plain(v)
+            for k, v in value.items()
+            if v is not None and not k.startswith("$")
+        }
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return deepcopy(value)
+
+
+def _merge_list(
+    old: list[Any], new: list[Any], keys: dict[str, str], path: str
+) -> list[Any]:
+    key = keys[path]
+    if not key:
+        return old + [item for item in new if item not in old]
+    if any(_is_replace(item) for item in new):
+        return [_plain(item) for item in new if not _is_replace(item)]
+    result = list(old)
+    for item in new:
+        _merge_item(result, item, key, keys, path)
+    return result
+
+
+def _is_replace(item: Any) -> bool:
+    return isinstance(item, dict) and item == {_PATCH: "replace"}
+
+
+def _merge_item(
+    result: list[Any], item: Any, key: str, keys: dict[str, str], path: str
+) -> None:
+    if not isinstance(item, dict) or key not in item:
+        raise PatchError(
+            f"map: {item} does not contain declared merge key: {key}"
+        )
+    at = _find(result, key, item[key])
+    if item.get(_PATCH) == "delete":
+        if at is not None:
+            del result[at]
+    elif at is None:
+        result.append(_merge_map({}, item, keys, path))
+    else:
+        result[at] = _merge_map(result[at], item, keys, path)
+
+
+def _find(items: list[Any], key: str, value: Any) -> int | None:
+    for index, item in enumerate(items):
+        if isinstance(item, dict) and item.get(key) == value:
+            return index
+    return None
+
+
+def _directives(
+    result: dict[str, Any],
+    patch: dict[str, Any],
+    keys: dict[str, str],
+    path: str,
+) -> None:
+    """Apply the directives that speak of a list beside them."""
+    for name, value in patch.items():
+        if name.startswith(_DELETE_FROM):
+            _delete_from(result, name.removeprefix(_DELETE_FROM), value)
+    for name, value in patch.items():
+        if name.startswith(_ORDER):
+            field = name.removeprefix(_ORDER)
+            here = f"{path}.{field}" if path else field
+            _set_order(result, field, value, keys.get(here, ""))
+
+
+def _delete_from(result: dict[str, Any], field: str, gone: Any) -> None:
+    if not isinstance(gone, list):
+        raise PatchError(f"{_DELETE_FROM}{field} is not a list")
+    items = result.get(field)
+    if isinstance(items, list):
+        result[field] = [item for item in items if item not in gone]
+
+
+def _set_order(
+    result: dict[str, Any], field: str, order: Any, key: str
+) -> None:
+    items = result.get(field)
+    if not isinstance(order, list) or not isinstance(items, list):
+        return
+    wanted = [_identity(item, key) for item in order]
+    listed = [i for i in items if _identity(i, key) in wanted]
+    listed.sort(key=lambda item: wanted.index(_identity(item, key)))
+    result[field] = _interleave(items, listed, wanted, key)
+
+
+def _interleave(
+    items: list[Any], listed: list[Any], wanted: list[Any], key: str
+) -> list[Any]:
+    """Put listed items in order; others stay after their predecessor."""
+    result = []
+    waiting = iter(listed)
+    for item in items:
+        inside = _identity(item, key) in wanted
+        result.append(next(waiting) if inside else item)
+    return result
+
+
+def _identity(item: Any, key: str) -> Any:
+    return item.get(key) if key and isinstance(item, dict) else item

@@ -1,0 +1,67 @@
+"""Checks of a schema's CEL rules, when a CRD is created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from reconciler.controlplane.schema.cel.compiler import CompileError
+from reconciler.controlplane.schema.cel.rules import compile_rule
+from reconciler.controlplane.schema.errors import (
+    FieldError,
+    invalid,
+    not_supported,
+    required,
+)
+from reconciler.controlplane.schema.node import Node
+
+_REASONS: Final = [
+    "FieldValueDuplicate",
+    "FieldValueForbidden",
+    "FieldValueInvalid",
+    "FieldValueRequired",
+]
+
+
+def rule_errors(
+    node: Node, at: str, *, resource: bool = True
+) -> Iterator[FieldError]:
+    """Yield the rules at and below a place that cannot be used."""
+    if not node.cel:
+        return
+    for index, raw in enumerate(node.rules):
+        here = f"{at}.x-kubernetes-validations[{index}]"
+        yield from _rule_errors(raw, node, here, resource=resource)
+    for name, sub in node.properties.items():
+        below = f"{at}.properties[{name}]"
+        yield from rule_errors(sub, below, resource=sub.embedded)
+    if node.items is not None:
+        yield from rule_errors(node.items, f"{at}.items", resource=False)
+    if isinstance(node.additional, Node):
+        below = f"{at}.additionalProperties"
+        yield from rule_errors(node.additional, below, resource=False)
+
+
+def _rule_errors(
+    raw: Any, node: Node, here: str, *, resource: bool
+) -> Iterator[FieldError]:
+    if not isinstance(raw, dict):
+        yield invalid(here, raw, "must be a rule")
+        return
+    if not str(raw.get("rule") or "").strip():
+        yield required(f"{here}.rule", "rule is not specified")
+        return
+    if "\n" in str(raw.get("message") or ""):
+        detail = "message must not contain line breaks"
+        yield invalid(f"{here}.message", raw["message"], detail)
+    reason = raw.get("reason")
+    if reason is not None and reason not in _REASONS:
+        yield not_supported(f"{here}.reason", reason, _REASONS)
+    try:
+        rule = compile_rule(raw, node, resource=resource)
+    except CompileError as error:
+        yield invalid(f"{here}.rule", raw, f"compilation failed: {error}")
+        return
+    if raw.get("optionalOldSelf") and not rule.transition:
+        detail = "may not be set if oldSelf is not used in rule"
+        yield invalid(f"{here}.optionalOldSelf", True, detail)  # noqa: FBT003
