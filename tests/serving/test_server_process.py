@@ -179,7 +179,7 @@ def test_serving_needs_neither_torch_nor_transformers() -> None:
 
 def test_the_controller_side_imports_nothing_heavy() -> None:
     code = (
-        "import sys, reconciler.serving.deployment,"
+        "import sys, reconciler.serving.documents,"
         "reconciler.serving.devices, reconciler.serving.client;"
         "print(sorted({'torch', 'openvino', 'numpy', 'tokenizers',"
         "'aiohttp'} & set(sys.modules)))"
