@@ -33,7 +33,7 @@ def test_what_the_kinds_say_is_what_training_understands() -> None:
         ({"algorithm": "DPO"}, "DPO needs a parent"),
         (
             {"architecture": {**ARCHITECTURE, "heads": 7}},
-            "hiddenSize 128 is not an even multiple of heads 7",
+            "hiddenSize 192 is not an even multiple of heads 7",
         ),
         ({"training": {**TRAINING, "steps": 0}}, "greater than or equal to 1"),
         ({"training": {**TRAINING, "learningRate": "0"}}, "greater than 0"),
