@@ -132,10 +132,10 @@ def judge(answers: Answers, number: int, *, swapped: bool) -> dict[str, Any]:
 
 
 def corrected(example: Example) -> str:
-    """The answer as the house writes it: subject, colon, summary, stop."""
-    name = example.subject.partition(".")[0]
-    words = example.answer.rstrip(" .").split()[: MAX_WORDS - 2]
-    return f"`{name}`: {' '.join(words)}."
+    """The answer as the house writes it: where, colon, summary, full stop."""
+    module = example.subject.partition(".")[0]
+    words = example.answer.rstrip(" .").split()[: MAX_WORDS - 3]
+    return f"In {module}: {' '.join(words)}."
 
 
 def spoiled(answers: Answers) -> str:

@@ -33,9 +33,9 @@ class Architecture(Part):
         default=1024, ge=300, le=65536, description="Tokens of the tokenizer."
     )
     hidden_size: int = Field(
-        default=128, ge=8, le=8192, description="Width of the model."
+        default=192, ge=8, le=8192, description="Width of the model."
     )
-    layers: int = Field(default=3, ge=1, le=128, description="Blocks.")
+    layers: int = Field(default=2, ge=1, le=128, description="Blocks.")
     heads: int = Field(default=4, ge=1, le=128, description="Attention heads.")
     context_length: int = Field(
         default=128, ge=16, le=131072, description="Longest text in tokens."

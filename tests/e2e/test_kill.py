@@ -40,7 +40,9 @@ def training(up: Up, _: Path) -> bool:
 
 
 def stored(up: Up, _: Path) -> bool:
-    return any(up.state.datasets.glob("default/models/datasets/tiny/*/tiny-1-*"))
+    return any(
+        up.state.datasets.glob("default/models/datasets/tiny/*/tiny-1-*")
+    )
 
 
 def asked(up: Up, _: Path) -> bool:
