@@ -1,0 +1,226 @@
+#include "segment_search.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace reconciler {
+
+namespace {
+
+constexpr std::size_t kFirstChunk = 512;
+constexpr std::size_t kLongChunk = 4096;  // for few queries
+constexpr std::size_t kFewQueries = 4;
+constexpr std::size_t kExactChunk = 64;  // rows that several queries share
+constexpr std::size_t kAhead = 8;
+constexpr std::size_t kCacheLine = 64;
+
+void prefetch(const void* start, std::size_t bytes) {
+  const char* p = static_cast<const char*>(start);
+  for (std::size_t at = 0; at < bytes; at += kCacheLine) {
+    __builtin_prefetch(p + at);
+  }
+}
+
+bool by_upper(const Candidate& a, const Candidate& b) {
+  return a.upper > b.upper;
+}
+
+std::size_t seed_size(const Best& best) {
+  return std::max<std::size_t>(2 * best.k(), 16);
+}
+
+}  // namespace
+
+GroupSearch::GroupSearch(std::vector<Query*> queries, Counters& counters)
+    : queries_(std::move(queries)), counters_(counters) {}
+
+void GroupSearch::visit(const SegmentView& segment) {
+  segment_ = &segment;
+  lanes_.clear();
+  bool any = false;
+  for (Query* query : queries_) {
+    SegmentQuery bounds(*query, segment.codes);
+    Lane lane{query, bounds, 0.0f, {}};
+    lane.exhaustive = !bounds.usable;
+    any = any || bounds.usable;
+    update_floor(lane);
+    lanes_.push_back(std::move(lane));
+  }
+  if (!any) {
+    visit_all(segment);
+    report();
+    return;
+  }
+  const std::size_t chunk =
+      queries_.size() <= kFewQueries ? kLongChunk : kFirstChunk;
+  dots_.resize(queries_.size() * chunk);
+  upper_.resize(chunk);
+  rows_.resize(chunk);
+  for (std::size_t begin = 0; begin < segment.count;) {
+    const std::size_t size = begin == 0 ? kFirstChunk : chunk;
+    const std::size_t count = std::min(size, segment.count - begin);
+    visit_chunk(begin, count);
+    begin += count;
+  }
+  for (Lane& lane : lanes_) score_rest(lane);
+  report();
+}
+
+void GroupSearch::report() {
+  counters_.coded.fetch_add(coded_, std::memory_order_relaxed);
+  counters_.refined.fetch_add(refined_, std::memory_order_relaxed);
+  counters_.scored.fetch_add(scored_, std::memory_order_relaxed);
+  coded_ = refined_ = scored_ = 0;
+}
+
+void GroupSearch::visit_all(const SegmentView& segment) {
+  for (std::size_t begin = 0; begin < segment.count; begin += kExactChunk) {
+    const std::size_t count = std::min(kExactChunk, segment.count - begin);
+    for (Lane& lane : lanes_) score_rows(*lane.query, begin, count);
+  }
+}
+
+void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
+  active_.clear();
+  active_lanes_.clear();
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (lanes_[i].exhaustive) {
+      score_rows(*lanes_[i].query, begin, count);
+    } else {
+      active_.push_back(lanes_[i].query->code.data());
+      active_lanes_.push_back(i);
+    }
+  }
+  if (active_.empty()) return;
+  const std::size_t groups = coded_dim(queries_[0]->dim) / kGroupDims;
+  const std::size_t blocks = (count + kBlockRows - 1) / kBlockRows;
+  const std::size_t stride = upper_.size();
+  queries_[0]->isa.scan(
+      segment_->codes.high + begin / kBlockRows * groups * kGroupBytes, groups,
+      blocks, active_.data(), active_.size(), dots_.data(), stride);
+  for (std::size_t i = 0; i < active_lanes_.size(); ++i) {
+    collect(lanes_[active_lanes_[i]], begin, count, dots_.data() + i * stride);
+  }
+  coded_ += count * active_.size();
+}
+
+void GroupSearch::collect(Lane& lane, std::size_t begin, std::size_t count,
+                          const std::int32_t* dots) {
+  Side side = segment_->codes.side;
+  side.scale += begin;
+  side.inverse_norm += begin;
+  side.residual += begin;
+  if (side.norm != nullptr) side.norm += begin;
+  if (side.half_square != nullptr) side.half_square += begin;
+  const Kernels& isa = lane.query->isa;
+  isa.bound(lane.bounds.bound, side, dots, count, upper_.data());
+  const std::size_t found =
+      isa.select(upper_.data(), count, lane.threshold, rows_.data());
+  for (std::size_t i = 0; i < found; ++i) {
+    const std::uint32_t row = rows_[i];
+    if (segment_->alive != nullptr && segment_->alive[begin + row] == 0) {
+      continue;
+    }
+    lane.candidates.push_back({upper_[row],
+                               static_cast<std::uint32_t>(begin + row),
+                               dots[row]});
+  }
+  const std::size_t room = 2 * lane.settled + 4 * seed_size(lane.query->best);
+  if (lane.candidates.size() > room) tighten(lane, begin + count);
+}
+
+void GroupSearch::tighten(Lane& lane, std::size_t seen) {
+  refine(lane);
+  drop_hopeless(lane);
+  if (lane.query->best.wants_seed()) {
+    score_best(lane, seed_size(lane.query->best));
+  }
+  drop_hopeless(lane);
+  lane.settled = lane.candidates.size();
+  lane.refined = lane.settled;
+  const std::size_t limit = seen / 8 + 2 * seed_size(lane.query->best);
+  if (lane.settled > limit) {
+    lane.exhaustive = true;
+    score_rest(lane);
+  }
+}
+
+// The second bound of every candidate that has only its first.
+void GroupSearch::refine(Lane& lane) {
+  const Codes& codes = segment_->codes;
+  const std::size_t bytes = lane.query->code.size() / 2;
+  auto& all = lane.candidates;
+  for (std::size_t i = lane.refined; i < all.size(); ++i) {
+    if (i + kAhead < all.size()) {
+      prefetch(codes.low + all[i + kAhead].row * bytes, bytes);
+    }
+    const float upper = lane.bounds.refined_bound(*lane.query, codes,
+                                                  all[i].row, all[i].dot);
+    all[i].upper = std::min(all[i].upper, upper);
+  }
+  refined_ += all.size() - lane.refined;
+  lane.refined = all.size();
+}
+
+void GroupSearch::drop_hopeless(Lane& lane) {
+  auto& all = lane.candidates;
+  const float least = lane.threshold;
+  all.erase(std::remove_if(
+                all.begin(), all.end(),
+                [&](const Candidate& c) { return !(c.upper >= least); }),
+            all.end());
+  lane.refined = all.size();
+}
+
+// Scores the candidates with the highest bounds and takes them off the list.
+void GroupSearch::score_best(Lane& lane, std::size_t count) {
+  auto& all = lane.candidates;
+  count = std::min(count, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<long>(count),
+                    all.end(), by_upper);
+  for (std::size_t i = 0; i < count; ++i) score(lane, all[i].row);
+  all.erase(all.begin(), all.begin() + static_cast<long>(count));
+  update_floor(lane);
+}
+
+// Scores every candidate that can still enter, the most promising first.
+void GroupSearch::score_rest(Lane& lane) {
+  refine(lane);
+  drop_hopeless(lane);
+  auto& all = lane.candidates;
+  std::sort(all.begin(), all.end(), by_upper);
+  const std::size_t bytes = lane.query->dim * sizeof(float);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!(all[i].upper >= lane.threshold)) break;
+    if (i + kAhead < all.size()) {
+      prefetch(segment_->rows + all[i + kAhead].row * lane.query->dim, bytes);
+    }
+    score(lane, all[i].row);
+    update_floor(lane);
+  }
+  all.clear();
+  lane.refined = lane.settled = 0;
+}
+
+void GroupSearch::score(Lane& lane, std::size_t row) {
+  lane.query->score(*segment_, row);
+  ++scored_;
+}
+
+void GroupSearch::score_rows(Query& query, std::size_t begin,
+                             std::size_t count) {
+  for (std::size_t row = begin; row < begin + count; ++row) {
+    if (segment_->alive != nullptr && segment_->alive[row] == 0) continue;
+    query.score(*segment_, row);
+    ++scored_;
+  }
+}
+
+void GroupSearch::update_floor(Lane& lane) {
+  lane.threshold = lane.bounds.usable
+                       ? lane.bounds.threshold(*lane.query,
+                                               lane.query->best.floor())
+                       : -std::numeric_limits<float>::infinity();
+}
+
+}  // namespace reconciler
