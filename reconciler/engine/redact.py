@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _MASK = "***"
-_NAMES = r"pass(?:word|wd)?|secret|token|api[-_]?key|access[-_]?key|credential"
+_NAMES = r"passw(?:or)?d|passphrase|secret|token|api[-_]?key|access[-_]?key"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
@@ -23,7 +23,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {_MASK}"),
     (
         re.compile(
-            rf"(?i)\b([\w-]*(?:{_NAMES})[\w-]*[\"']?\s*[=:]\s*)"
+            rf"(?i)\b([\w-]*(?:{_NAMES})(?:[-_]\w+)*[\"']?\s*[=:]\s*)"
             r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
         ),
         rf"\1{_MASK}",

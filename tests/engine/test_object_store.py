@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.engine.resource import API_VERSION, ObjectKey
@@ -128,8 +128,10 @@ def test_a_list_notices_a_namesake(store):
     assert store.entry(KEY).uid == "new"
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
-def test_in_any_order_the_newest_version_stays(versions, widget_kind):
+# The fixture is a class, the same for all examples.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(versions=st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_in_any_order_the_newest_version_stays(widget_kind, versions):
     store = ObjectStore([widget_kind])
     for version in versions:
         store.update(raw(version=str(version), size=version))

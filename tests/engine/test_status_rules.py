@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.engine.conditions import Conditions, find
@@ -92,7 +92,9 @@ def test_messages_are_one_bounded_line_without_secrets():
     assert len(message) <= 1024
 
 
-@given(st.booleans(), st.integers(1, 10**6))
+# The fixture builds a new object for each example.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(terminal=st.booleans(), seconds=st.integers(1, 10**6))
 def test_a_repeated_failure_gives_an_equal_status(
     new_widget, terminal, seconds
 ):
