@@ -24,8 +24,9 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 demo: setup ## Run the whole loop on this machine, in minutes
 	@$(BIN)/reconciler demo
 
-test: setup ## Run all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+# Two at a time, each file on one worker: modules share costly fixtures.
+test: setup ## Run all tests (PYTEST_ARGS="-m 'not slow'" for the quick ones)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 $(PYTEST_ARGS)
 
 lint: setup ## Format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check .
