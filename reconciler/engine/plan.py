@@ -8,12 +8,14 @@ the system can be tested as "state in, plan out".
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 from reconciler.engine.resource import Status
 
 S = TypeVar("S", bound=Status)
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def action_key(*parts: object) -> str:
@@ -34,8 +36,14 @@ class Action:
     """Idempotency key, see `action_key`."""
 
     def describe(self) -> str:
-        """One line for events, logs and ``reconciler diff``."""
-        return f"{type(self).__name__} {self.key}"
+        """One line for events and logs: the class in words, its fields."""
+        verb = _WORD_START.sub(" ", type(self).__name__).lower()
+        values = [
+            str(getattr(self, field.name))
+            for field in fields(self)
+            if field.name != "key"
+        ]
+        return " ".join([verb, *values])
 
 
 @dataclass(frozen=True)
