@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from typing import Any, Protocol
+from uuid import uuid4
 
 from reconciler.engine.client import KubeClient
 from reconciler.engine.clock import Clock, utc_now
@@ -184,7 +185,7 @@ class App:
         if not self._leader_elect:
             await self._serve(watcher, stop, ready, [])
             return
-        identity = f"{socket.gethostname()}-{os.getpid()}"
+        identity = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         lease = Lease(self.client, identity, self._lease_terms)
         if not await _first(lease.acquire(), stop):
             return

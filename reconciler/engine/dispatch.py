@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 Raw = Mapping[str, Any]
 
+_OURS = frozenset({"resourceVersion", "finalizers"})
+"""Metadata that our own writes change."""
+
 
 class Dispatcher:
     """Feeds the store and has whatever is concerned reconciled.
@@ -54,9 +57,12 @@ class Dispatcher:
     def written(self, raw: Raw) -> None:
         """The answer to the engine's own write in a pass over the object.
 
-        The object needs no further pass because of it; its watchers do.
+        The object needs no further pass because of it, unless the answer
+        carries an edit that came in between; its watchers do.
         """
-        self._spread(self._store.update(raw), own=True)
+        change = self._store.update(raw)
+        own = change is not None and not _edited(change)
+        self._spread(change, own=own)
 
     @contextmanager
     def holding(self, key: ObjectKey) -> Iterator[None]:
@@ -142,3 +148,19 @@ class Dispatcher:
             # is looked at again at its next requeue.
             logger.exception("Mapping %s to its watchers failed", version.key)
             return ()
+
+
+def _edited(change: Change) -> bool:
+    """Whether more than what the engine itself writes differs.
+
+    The event of that edit is older than our write, so it will be stale when
+    it comes: this is the only moment in which the edit is seen.
+    """
+    if change.before is None or change.after is None:
+        return True
+    return _desired(change.before.raw) != _desired(change.after.raw)
+
+
+def _desired(raw: Raw) -> Raw:
+    meta = {k: v for k, v in raw["metadata"].items() if k not in _OURS}
+    return {**raw, "metadata": meta, "status": None}

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+from typing_extensions import override
 
 GROUP = "reconciler.dev"
 VERSION = "v1alpha1"
@@ -310,6 +311,7 @@ class ObjectKey:
     namespace: str
     name: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.kind.lower()}/{self.namespace}/{self.name}"
 

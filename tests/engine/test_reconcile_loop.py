@@ -220,6 +220,32 @@ async def test_an_edit_between_read_and_finalizer_is_not_overwritten(toy):
     assert meta["annotations"] == {"note": "mine"}
 
 
+@pytest.mark.parametrize("request_name", ["patch", "status"])
+@pytest.mark.parametrize("late", [True, False])
+async def test_an_edit_that_our_own_write_overtakes_is_not_lost(
+    toy, request_name, late
+):
+    def edit(request):
+        if request == request_name:
+            toy.server.fail = lambda _: None
+            toy.server.put("one", {"note": "mine"}, size=7)
+
+    events = []
+    if late:
+        toy.server.listener = lambda *event: events.append(event)
+    toy.server.fail = edit
+    toy.server.put("one", size=3)
+    if late:
+        toy.deliver(*events.pop())
+    await toy.settle()
+    for event in events:
+        toy.deliver(*event)
+    await toy.settle()
+    assert toy.controller.world == {"one": 7}
+    assert toy.server.widget("one")["status"]["observedGeneration"] == 2
+    assert toy.server.condition("one", "Ready")["status"] == "True"
+
+
 async def test_disabled_objects_are_left_alone(toy):
     toy.server.put("one", {"reconciler.dev/reconcile": "disabled"}, size=3)
     await toy.settle()
