@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.artifacts import ArtifactStore
+from reconciler.artifacts import ArtifactError, ArtifactStore
 from reconciler.compute.executor import Executor
 from reconciler.engine.controller import (
     Context,
@@ -90,7 +90,20 @@ class ModelGenerationController:
     async def act(
         self, ctx: Context, desired: ModelGeneration, action: Action
     ) -> None:
-        """Start, collect or discard."""
+        """Start, collect or discard.
+
+        Raises:
+            TransientError: the disk, the database or an artifact is not as
+                it should be; trying again may help.
+        """
+        try:
+            await self._act(ctx, desired, action)
+        except (ArtifactError, OSError) as error:
+            raise TransientError(str(error)) from error
+
+    async def _act(
+        self, ctx: Context, desired: ModelGeneration, action: Action
+    ) -> None:
         match action:
             case StartStage(stage="data") if desired.spec.data.feedback:
                 feedback = desired.spec.data.feedback

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.artifacts import ArtifactStore
+from reconciler.artifacts import ArtifactError, ArtifactStore
 from reconciler.engine.controller import (
     Context,
     Objects,
@@ -152,7 +152,7 @@ class ModelController:
         backend = layout_backend(self._adapters.datasets, layout)
         try:
             self._act_on_dataset(backend, desired, action)
-        except StorageError as error:
+        except (ArtifactError, StorageError, OSError) as error:
             raise TransientError(str(error)) from error
 
     def _ensure_server(self) -> None:
