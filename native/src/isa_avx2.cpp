@@ -160,7 +160,7 @@ std::int32_t low_dot(const std::uint8_t* low, const std::int8_t* query,
 extern const Kernels kAvx2;
 const Kernels kAvx2 = {
     "avx2",        dot,    square_distance, scan,           generic_bound,
-    select,        low_dot, generic_rotate, generic_encode, generic_gae,
+    select,        each_low_dot<low_dot>, generic_rotate, generic_encode, generic_gae,
 };
 
 }  // namespace reconciler

@@ -174,7 +174,7 @@ std::int32_t low_dot(const std::uint8_t* low, const std::int8_t* query,
 extern const Kernels RECONCILER_TABLE;
 const Kernels RECONCILER_TABLE = {
     RECONCILER_NAME, dot,    square_distance, scan,           generic_bound,
-    select,          low_dot, generic_rotate, generic_encode, generic_gae,
+    select,          each_low_dot<low_dot>, generic_rotate, generic_encode, generic_gae,
 };
 
 }  // namespace reconciler

@@ -51,7 +51,7 @@ void scan(const std::uint8_t* high, std::size_t groups, std::size_t blocks,
 extern const Kernels kNeon;
 const Kernels kNeon = {
     "neon",        generic_dot,    generic_square_distance, scan,
-    generic_bound, generic_select, generic_low_dot,         generic_rotate,
+    generic_bound, generic_select, each_low_dot<generic_low_dot>,         generic_rotate,
     generic_encode, generic_gae,
 };
 

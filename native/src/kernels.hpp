@@ -44,9 +44,10 @@ struct Kernels {
   // Rows whose bound reaches the threshold; at most `count` of them.
   std::size_t (*select)(const float* upper, std::size_t count,
                         float threshold, std::uint32_t* rows);
-  // <u2, a> of one row's low codes.
-  std::int32_t (*low_dot)(const std::uint8_t* low, const std::int8_t* query,
-                          std::size_t coded);
+  // dots[i] = <u2, a> of the low codes of row rows[i].
+  void (*low_dots)(const std::uint8_t* low, const std::int8_t* query,
+                   std::size_t coded, const std::uint32_t* rows,
+                   std::size_t count, std::int32_t* dots);
   // y = R (x / norm) in double; see rotation.hpp.
   void (*rotate)(const float* x, std::size_t dim, double norm, double* y);
   void (*encode)(const double* y, std::size_t coded, Encoded& out);

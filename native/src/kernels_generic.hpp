@@ -86,6 +86,25 @@ constexpr std::size_t kVector = 16;
   return sum;
 }
 
+template <std::int32_t (*kDot)(const std::uint8_t*, const std::int8_t*,
+                               std::size_t)>
+void each_low_dot(const std::uint8_t* low, const std::int8_t* query,
+                  std::size_t coded, const std::uint32_t* rows,
+                  std::size_t count, std::int32_t* dots) {
+  constexpr std::size_t ahead = 12;
+  const std::size_t bytes = coded / 2;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + ahead < count) {
+      const char* next =
+          reinterpret_cast<const char*>(low + rows[i + ahead] * bytes);
+      for (std::size_t at = 0; at < bytes; at += 64) {
+        __builtin_prefetch(next + at);
+      }
+    }
+    dots[i] = kDot(low + rows[i] * bytes, query, coded);
+  }
+}
+
 template <bool kNorm, bool kSquare>
 void bound_rows(const BoundQuery& query, const Side& side,
                 const std::int32_t* __restrict dots, std::size_t count,
@@ -265,7 +284,7 @@ void generic_encode(const double* y, std::size_t coded, Encoded& out) {
   }
 }
 
-// x[l] += factor * x[l + shift], with zeros shifted in.
+// x[l] = x[l + kShift], with zeros shifted in.
 template <int kShift>
 Floats shifted(const Floats& x) {
   Floats moved = {};

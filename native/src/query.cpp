@@ -85,14 +85,10 @@ float SegmentQuery::threshold(const Query& query, double key) const {
   return round_down(least / unit);
 }
 
-float SegmentQuery::refined_bound(const Query& query, const Codes& codes,
-                                  std::size_t row, std::int32_t dot) const {
-  const Side& side = codes.side;
-  const std::size_t coded = query.code.size();
-  const std::int32_t low = query.isa.low_dot(codes.low + row * (coded / 2),
-                                             query.code.data(), coded);
+float SegmentQuery::refined_bound(const Side& side, std::size_t row,
+                                  std::int32_t high, std::int32_t low) const {
   const std::int32_t shift = 15 * bound.sum;
-  const float first = bound.step * static_cast<float>(2 * dot - shift);
+  const float first = bound.step * static_cast<float>(2 * high - shift);
   const float second = bound.step * static_cast<float>(2 * low - shift);
   float upper = side.scale[row] * first + side.low_scale[row] * second;
   upper += bound.norm * side.low_residual[row];
@@ -116,10 +112,17 @@ std::vector<std::uint8_t> bounds_hold(const Query& query,
                  &code, 1, dots.data(), dots.size());
   query.isa.bound(bounds.bound, segment.codes.side, dots.data(), segment.count,
                   upper.data());
+  std::vector<std::uint32_t> rows(segment.count);
+  std::vector<std::int32_t> low(segment.count);
+  for (std::size_t row = 0; row < segment.count; ++row) {
+    rows[row] = static_cast<std::uint32_t>(row);
+  }
+  query.isa.low_dots(segment.codes.low, code, query.code.size(), rows.data(),
+                     rows.size(), low.data());
   for (std::size_t row = 0; row < segment.count; ++row) {
     const float least = bounds.threshold(query, query.key(segment, row));
     const float refined =
-        bounds.refined_bound(query, segment.codes, row, dots[row]);
+        bounds.refined_bound(segment.codes.side, row, dots[row], low[row]);
     found[row] = upper[row] >= least && refined >= least ? 1 : 0;
   }
   return found;

@@ -40,9 +40,9 @@ struct SegmentQuery {
   // one.
   float threshold(const Query& query, double key) const;
 
-  // Upper bound of a row from both codes; `dot` is that of its high code.
-  float refined_bound(const Query& query, const Codes& codes, std::size_t row,
-                      std::int32_t dot) const;
+  // Upper bound of a row from the dots of both its codes.
+  float refined_bound(const Side& side, std::size_t row, std::int32_t high,
+                      std::int32_t low) const;
 
   bool usable;  // the bounds hold; otherwise score every row
   double unit;  // what a bound of 1 stands for

@@ -12,6 +12,8 @@ constexpr std::size_t kLongChunk = 4096;  // for few queries
 constexpr std::size_t kFewQueries = 4;
 constexpr std::size_t kExactChunk = 64;  // rows that several queries share
 constexpr std::size_t kAhead = 8;
+constexpr std::size_t kManyPassed = 16;
+constexpr std::size_t kRefined = 256;  // rows whose low codes go together
 constexpr std::size_t kCacheLine = 64;
 
 void prefetch(const void* start, std::size_t bytes) {
@@ -19,10 +21,6 @@ void prefetch(const void* start, std::size_t bytes) {
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
     __builtin_prefetch(p + at);
   }
-}
-
-bool by_upper(const Candidate& a, const Candidate& b) {
-  return a.upper > b.upper;
 }
 
 std::size_t seed_size(const Best& best) {
@@ -40,7 +38,7 @@ void GroupSearch::visit(const SegmentView& segment) {
   bool any = false;
   for (Query* query : queries_) {
     SegmentQuery bounds(*query, segment.codes);
-    Lane lane{query, bounds, 0.0f, {}};
+    Lane lane{query, bounds};
     lane.exhaustive = !bounds.usable;
     any = any || bounds.usable;
     update_floor(lane);
@@ -116,6 +114,7 @@ void GroupSearch::collect(Lane& lane, std::size_t begin, std::size_t count,
   isa.bound(lane.bounds.bound, side, dots, count, upper_.data());
   const std::size_t found =
       isa.select(upper_.data(), count, lane.threshold, rows_.data());
+  const std::size_t before = lane.candidates.size();
   for (std::size_t i = 0; i < found; ++i) {
     const std::uint32_t row = rows_[i];
     if (segment_->alive != nullptr && segment_->alive[begin + row] == 0) {
@@ -125,41 +124,91 @@ void GroupSearch::collect(Lane& lane, std::size_t begin, std::size_t count,
                                static_cast<std::uint32_t>(begin + row),
                                dots[row]});
   }
-  const std::size_t room = 2 * lane.settled + 4 * seed_size(lane.query->best);
+  // With many queries the low codes of the chunk stay in the cache: where many
+  // rows pass, looking now, even in vain, is cheaper than looking later.
+  const std::size_t passed = lane.candidates.size() - before;
+  if (queries_.size() > kFewQueries && passed >= kManyPassed &&
+      lane.threshold > -std::numeric_limits<float>::infinity()) {
+    refine(lane, before);
+  }
+  const std::size_t room = 2 * lane.settled + 8 * seed_size(lane.query->best);
   if (lane.candidates.size() > room) tighten(lane, begin + count);
 }
 
+// Raises the floor with the most promising candidates and drops those that
+// have no hope left. Second bounds of all are looked up only where the first
+// ones leave too many: at the end far fewer will need them.
 void GroupSearch::tighten(Lane& lane, std::size_t seen) {
-  refine(lane);
+  score_best(lane);
   drop_hopeless(lane);
-  if (lane.query->best.wants_seed()) {
-    score_best(lane, seed_size(lane.query->best));
-  }
-  drop_hopeless(lane);
-  lane.settled = lane.candidates.size();
-  lane.refined = lane.settled;
   const std::size_t limit = seen / 8 + 2 * seed_size(lane.query->best);
+  if (lane.candidates.size() > limit) {
+    refine(lane, 0);
+  }
+  lane.settled = lane.candidates.size();
   if (lane.settled > limit) {
     lane.exhaustive = true;
     score_rest(lane);
   }
 }
 
-// The second bound of every candidate that has only its first.
-void GroupSearch::refine(Lane& lane) {
-  const Codes& codes = segment_->codes;
-  const std::size_t bytes = lane.query->code.size() / 2;
+// Scores the candidates with the highest bounds and takes them off the list.
+void GroupSearch::score_best(Lane& lane) {
+  if (!lane.query->best.wants_seed()) return;
   auto& all = lane.candidates;
-  for (std::size_t i = lane.refined; i < all.size(); ++i) {
-    if (i + kAhead < all.size()) {
-      prefetch(codes.low + all[i + kAhead].row * bytes, bytes);
-    }
-    const float upper = lane.bounds.refined_bound(*lane.query, codes,
-                                                  all[i].row, all[i].dot);
-    all[i].upper = std::min(all[i].upper, upper);
+  const std::size_t count = std::min(seed_size(lane.query->best), all.size());
+  const std::size_t kept = all.size() - count;
+  std::nth_element(
+      all.begin(), all.begin() + static_cast<long>(kept), all.end(),
+      [](const Candidate& a, const Candidate& b) { return a.upper < b.upper; });
+  score_candidates(lane, kept);
+  all.resize(kept);
+}
+
+// Scores the candidates from a place on, in their order, but for those that
+// have lost hope meanwhile.
+void GroupSearch::score_candidates(Lane& lane, std::size_t begin) {
+  const auto& all = lane.candidates;
+  const std::size_t dim = lane.query->dim;
+  const auto fetch = [&](std::size_t i) {
+    if (i >= all.size() || !(all[i].upper >= lane.threshold)) return;
+    prefetch(segment_->rows + all[i].row * dim, dim * sizeof(float));
+  };
+  for (std::size_t i = begin; i < begin + kAhead; ++i) fetch(i);
+  for (std::size_t i = begin; i < all.size(); ++i) {
+    fetch(i + kAhead);
+    if (!(all[i].upper >= lane.threshold)) continue;
+    lane.query->score(*segment_, all[i].row);
+    ++scored_;
+    update_floor(lane);
   }
-  refined_ += all.size() - lane.refined;
-  lane.refined = all.size();
+}
+
+// The second bound of the candidates from a place on; drops those that lose
+// hope.
+void GroupSearch::refine(Lane& lane, std::size_t begin) {
+  const Codes& codes = segment_->codes;
+  const Query& query = *lane.query;
+  auto& all = lane.candidates;
+  refined_ += all.size() - begin;
+  std::size_t kept = begin;
+  for (std::size_t at = begin; at < all.size(); at += kRefined) {
+    const std::size_t count = std::min(kRefined, all.size() - at);
+    std::uint32_t rows[kRefined];
+    std::int32_t dots[kRefined];
+    for (std::size_t i = 0; i < count; ++i) rows[i] = all[at + i].row;
+    query.isa.low_dots(codes.low, query.code.data(), query.code.size(), rows,
+                       count, dots);
+    for (std::size_t i = 0; i < count; ++i) {
+      Candidate candidate = all[at + i];
+      const float upper = lane.bounds.refined_bound(
+          codes.side, candidate.row, candidate.dot, dots[i]);
+      candidate.upper = std::min(candidate.upper, upper);
+      all[kept] = candidate;
+      kept += candidate.upper >= lane.threshold ? 1 : 0;
+    }
+  }
+  all.resize(kept);
 }
 
 void GroupSearch::drop_hopeless(Lane& lane) {
@@ -169,42 +218,18 @@ void GroupSearch::drop_hopeless(Lane& lane) {
                 all.begin(), all.end(),
                 [&](const Candidate& c) { return !(c.upper >= least); }),
             all.end());
-  lane.refined = all.size();
-}
-
-// Scores the candidates with the highest bounds and takes them off the list.
-void GroupSearch::score_best(Lane& lane, std::size_t count) {
-  auto& all = lane.candidates;
-  count = std::min(count, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<long>(count),
-                    all.end(), by_upper);
-  for (std::size_t i = 0; i < count; ++i) score(lane, all[i].row);
-  all.erase(all.begin(), all.begin() + static_cast<long>(count));
-  update_floor(lane);
 }
 
 // Scores every candidate that can still enter, the most promising first.
 void GroupSearch::score_rest(Lane& lane) {
-  refine(lane);
   drop_hopeless(lane);
-  auto& all = lane.candidates;
-  std::sort(all.begin(), all.end(), by_upper);
-  const std::size_t bytes = lane.query->dim * sizeof(float);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!(all[i].upper >= lane.threshold)) break;
-    if (i + kAhead < all.size()) {
-      prefetch(segment_->rows + all[i + kAhead].row * lane.query->dim, bytes);
-    }
-    score(lane, all[i].row);
-    update_floor(lane);
-  }
-  all.clear();
-  lane.refined = lane.settled = 0;
-}
-
-void GroupSearch::score(Lane& lane, std::size_t row) {
-  lane.query->score(*segment_, row);
-  ++scored_;
+  refine(lane, 0);
+  std::sort(
+      lane.candidates.begin(), lane.candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
+  score_candidates(lane, 0);
+  lane.candidates.clear();
+  lane.settled = 0;
 }
 
 void GroupSearch::score_rows(Query& query, std::size_t begin,
@@ -217,10 +242,10 @@ void GroupSearch::score_rows(Query& query, std::size_t begin,
 }
 
 void GroupSearch::update_floor(Lane& lane) {
-  lane.threshold = lane.bounds.usable
-                       ? lane.bounds.threshold(*lane.query,
-                                               lane.query->best.floor())
-                       : -std::numeric_limits<float>::infinity();
+  if (!lane.bounds.usable) return;
+  const float least =
+      lane.bounds.threshold(*lane.query, lane.query->best.floor());
+  lane.threshold = std::max(lane.threshold, least);
 }
 
 }  // namespace reconciler

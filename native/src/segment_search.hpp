@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "query.hpp"
@@ -25,9 +26,8 @@ struct Candidate {
 struct Lane {
   Query* query;
   SegmentQuery bounds;
-  float threshold;
-  std::vector<Candidate> candidates;
-  std::size_t refined = 0;  // the first so many have their second bound
+  float threshold = -std::numeric_limits<float>::infinity();
+  std::vector<Candidate> candidates{};
   std::size_t settled = 0;  // how many were left by the last tightening
   bool exhaustive = false;  // scores every row from here on
 };
@@ -45,12 +45,12 @@ class GroupSearch {
   void collect(Lane& lane, std::size_t begin, std::size_t count,
                const std::int32_t* dots);
   void tighten(Lane& lane, std::size_t seen);
-  void refine(Lane& lane);
+  void refine(Lane& lane, std::size_t begin);
   void drop_hopeless(Lane& lane);
-  void score_best(Lane& lane, std::size_t count);
+  void score_best(Lane& lane);
+  void score_candidates(Lane& lane, std::size_t begin);
   void score_rest(Lane& lane);
   void score_rows(Query& query, std::size_t begin, std::size_t count);
-  void score(Lane& lane, std::size_t row);
   void update_floor(Lane& lane);
 
   std::vector<Query*> queries_;

@@ -219,8 +219,11 @@ class NativeEngine:
             return None
         half = (dim + 31) // 32 * 16
         padded = (count + 15) // 16 * 16
-        high = np.zeros(padded * half, np.uint8)
-        low = np.zeros(count * half, np.uint8)
+        # Not np.zeros: only np.empty asks for huge pages. What pads the last
+        # block must not be garbage, for the sake of equal files.
+        high = np.empty(padded * half, np.uint8)
+        high[count // 16 * 16 * half :] = 0
+        low = np.empty(count * half, np.uint8)
         side = np.zeros((7, padded), np.float32)
         unit = self._native.encode(
             rows, norms, int(metric), high, low, side, self._pool
