@@ -46,6 +46,7 @@ from reconciler.engine.writethrough import WriteThrough
 
 logger = logging.getLogger(__name__)
 
+_CANCEL_SECONDS = 5.0
 ROLES: frozenset[Role] = frozenset({"controller", "node"})
 
 
@@ -201,14 +202,12 @@ class App:
         ready: asyncio.Event,
         guards: Sequence[Coroutine[Any, Any, None]],
     ) -> None:
-        background: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(guard) for guard in guards
-        ]
+        leading = [asyncio.create_task(guard) for guard in guards]
+        background: list[asyncio.Future[Any]] = [*leading]
         workers: list[asyncio.Task[None]] = []
         try:
-            await self._list_all()
-            await watcher.start(self.kinds, self._deliver, self.health)
-            self._dispatcher.enqueue_all()
+            if not await _first(self._begin(watcher), stop):
+                return
             workers += [
                 asyncio.create_task(self._reconciler.work())
                 for _ in range(self._workers)
@@ -223,16 +222,25 @@ class App:
             logger.info("Reconciling %d kinds", len(self._controllers))
             await _until_any([*background, *workers], stop)
         finally:
-            await self._wind_down(workers)
+            # Whoever leads now must not find us still at work.
+            lost = any(task.done() for task in leading)
+            await self._wind_down(workers, 0 if lost else self._grace)
             await watcher.stop()
             await _cancel([*background, *workers])
 
-    async def _wind_down(self, workers: Sequence[asyncio.Task[None]]) -> None:
+    async def _begin(self, watcher: Watcher) -> None:
+        await self._list_all()
+        await watcher.start(self.kinds, self._deliver, self.health)
+        self._dispatcher.enqueue_all()
+
+    async def _wind_down(
+        self, workers: Sequence[asyncio.Task[None]], grace: float
+    ) -> None:
         """Let passes under way end, and write the events that wait."""
         self.queue.close()
         self._relister.close()
         if workers:
-            _, late = await asyncio.wait(workers, timeout=self._grace)
+            _, late = await asyncio.wait(workers, timeout=grace)
             if late:
                 logger.warning("%d passes are cut off at the end", len(late))
             await _cancel(late)
@@ -330,6 +338,15 @@ async def _until_any(
 
 
 async def _cancel(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and wait for those that end of it, in bounded time."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if not tasks:
+        return
+    done, stubborn = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+    for task in done:
+        if not task.cancelled():
+            # What it raised, if anything, was told by `_until_any`.
+            task.exception()
+    if stubborn:
+        logger.warning("%d tasks do not end", len(stubborn))

@@ -14,7 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.engine.credentials import ClientSettings
-from reconciler.engine.errors import ConflictError, ExpiredError, NotFoundError
+from reconciler.engine.errors import (
+    ConflictError,
+    ExpiredError,
+    NotFoundError,
+    UnavailableError,
+)
 from reconciler.engine.resource import API_VERSION, ObjectKey
 from reconciler.engine.transport import Query, Transport
 
@@ -209,7 +214,11 @@ class KubeClient:
             page = await self._transport.request(
                 "GET", path, query=[*query, *more]
             )
-            items += page.get("items") or []
+            if "items" not in page:
+                # An answer that is no list must not pass for an empty one.
+                msg = "the API server answered with something else than a list"
+                raise UnavailableError(msg)
+            items += page["items"] or []
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return tuple(items)

@@ -81,9 +81,15 @@ class Dispatcher:
                 else:
                     self.updated(raw)
 
-    def listed(self, kind: str, raws: Iterable[Raw]) -> None:
+    def known(self, kind: str) -> frozenset[str]:
+        """Uids of a kind; ask before a list request, for `listed`."""
+        return self._store.uids(kind)
+
+    def listed(
+        self, kind: str, raws: Iterable[Raw], known: frozenset[str]
+    ) -> None:
         """All objects of a kind, as a list request returned them."""
-        for change in self._store.replace(kind, raws):
+        for change in self._store.replace(kind, raws, known):
             self._spread(change)
 
     def seed(self, kind: str, raws: Iterable[Raw]) -> None:

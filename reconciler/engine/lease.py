@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reconciler.engine.clock import Clock, micro_time, utc_now
-from reconciler.engine.controller import Client, TransientError
+from reconciler.engine.controller import (
+    Client,
+    TerminalError,
+    TransientError,
+)
 from reconciler.engine.errors import ConflictError
 
 logger = logging.getLogger(__name__)
@@ -63,57 +68,75 @@ class Lease:
         self._client, self._identity = client, identity
         self._terms, self._clock = terms or LeaseTerms(), clock
         self._seen: tuple[str, float] = ("", 0.0)
+        self._renewed = -math.inf
 
     async def acquire(self) -> None:
         """Wait until we lead."""
+        loop = asyncio.get_running_loop()
         while True:
-            if await self.attempt():
+            # A reply that took long tells of a lead that others may think
+            # is over already.
+            if await self.attempt() and loop.time() < self._deadline():
                 break
             # Nothing tells us when the other one gives up, so we ask.
             await asyncio.sleep(self._terms.renew)
         logger.info("Leading as %s", self._identity)
 
     async def hold(self) -> None:
-        """Renew while we lead; returns when we no longer do."""
+        """Renew while we lead; returns when we no longer do.
+
+        A server that is away for a while does not end the lead, but it ends
+        before others may start: their patience is our duration.
+        """
         loop = asyncio.get_running_loop()
-        renewed = loop.time()
-        # Stop before others may start: their patience is our duration.
-        while loop.time() - renewed < self._terms.duration * 2 / 3:
-            await asyncio.sleep(self._terms.renew)
-            asked = loop.time()
+        pause = self._terms.renew
+        while (left := self._deadline() - loop.time()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = self._terms.renew
             try:
-                async with asyncio.timeout(self._terms.renew):
-                    if not await self.attempt():
+                async with asyncio.timeout_at(self._deadline()):
+                    if not await self._try():
                         break
-            except TimeoutError:
-                continue
-            renewed = asked
+            except (TransientError, TimeoutError) as error:
+                # Of a conflict too: our own renewal, whose reply was lost.
+                logger.warning("Lease not renewed: %s", error)
+                pause = self._terms.renew / 5
         logger.error("No longer leading as %s", self._identity)
 
     async def release(self) -> None:
-        """Let others lead at once, if we lead."""
+        """Let others lead at once, if we lead; in bounded time."""
         try:
-            lease = await self._read()
-            if lease and _holder(lease) == self._identity:
-                await self._write(lease, "")
-        except TransientError as error:
+            async with asyncio.timeout(self._terms.renew):
+                lease = await self._read()
+                if lease and _holder(lease) == self._identity:
+                    await self._write(lease, "")
+        except (TransientError, TerminalError, TimeoutError) as error:
             logger.warning("Lease not released, it will expire: %s", error)
 
     async def attempt(self) -> bool:
         """Take or renew the Lease if we may; whether we lead now."""
         try:
-            lease = await self._read()
-            if lease is None:
-                await self._create()
-            elif self._free(lease):
-                await self._write(lease, self._identity)
-            else:
-                return False
+            return await self._try()
         except ConflictError:
             return False
         except TransientError as error:
             logger.warning("Lease not reached: %s", error)
             return False
+
+    def _deadline(self) -> float:
+        """When to stop leading without a renewal, in time of the loop."""
+        return self._renewed + self._terms.duration * 2 / 3
+
+    async def _try(self) -> bool:
+        asked = asyncio.get_running_loop().time()
+        lease = await self._read()
+        if lease is None:
+            await self._create()
+        elif self._free(lease):
+            await self._write(lease, self._identity)
+        else:
+            return False
+        self._renewed = asked
         return True
 
     def _free(self, lease: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,10 +27,15 @@ from reconciler.engine.controller import (
     TransientError,
 )
 from reconciler.engine.dispatch import Dispatcher
-from reconciler.engine.errors import ConflictError, NotFoundError
+from reconciler.engine.errors import (
+    ConflictError,
+    NotFoundError,
+    UnavailableError,
+)
 from reconciler.engine.metrics import Metrics, Outcome
 from reconciler.engine.plan import Action, Plan
 from reconciler.engine.queue import QueueClosedError, WorkQueue
+from reconciler.engine.redact import one_line
 from reconciler.engine.resource import (
     ANNOTATIONS,
     API_VERSION,
@@ -49,8 +55,17 @@ from reconciler.engine.store import Entry, ObjectStore
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_NOTE = 1024
+
 QUICK_PASSES = 20
 """Passes with actions in a row before the next ones have to back off."""
+
+QUIET_CONFLICTS = 5
+"""Conflicts in a row that are nobody's business but ours."""
+
+AWAY_BACKOFF = 15.0
+"""Longest backoff in seconds while the API server is away: nothing tells us
+when it is back, and it is not the object's fault."""
 
 
 class StatusClient(Client, Protocol):
@@ -137,11 +152,14 @@ class Reconciler:
         outcome: Outcome
         try:
             outcome = "acted" if await self._pass(turn) else "steady"
-        except ConflictError:
-            # Not worth a condition: we only looked at an old version.
+        except ConflictError as error:
             outcome = "transient"
             await self._refresh(key)
-            self._queue.add_rate_limited(key)
+            if self._queue.failures(key) < QUIET_CONFLICTS:
+                # Not worth a condition: we only looked at an old version.
+                self._queue.add_rate_limited(key)
+            else:
+                await self._fail(turn, error)
         except TransientError as error:
             outcome = "transient"
             await self._fail(turn, error)
@@ -205,11 +223,12 @@ class Reconciler:
         action: Action,
     ) -> None:
         name = type(action).__name__
-        logger.info("%s: %s", desired.key, action.describe())
+        note = one_line(action.describe(), _LONGEST_NOTE)
+        logger.info("%s: %s", desired.key, note)
         async with _bounded(name, self._limits.act):
             await controller.act(self._context, desired, action)
         self.metrics.actions += 1
-        self._context.events.normal(desired, name, action.describe())
+        self._context.events.normal(desired, name, note)
 
     def _succeed(self, key: ObjectKey, plan: Plan[Any]) -> None:
         """Decide when to look again after a pass without a failure."""
@@ -236,7 +255,9 @@ class Reconciler:
         if failure.terminal:
             self._queue.forget(turn.key)
         else:
-            self._queue.add_rate_limited(turn.key)
+            away = isinstance(error, UnavailableError)
+            cap = AWAY_BACKOFF if away else math.inf
+            self._queue.add_rate_limited(turn.key, cap)
         entry = self._store.entry(turn.key)
         if entry is None or entry.resource is None:
             return

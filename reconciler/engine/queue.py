@@ -90,11 +90,16 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._delayed, (when, next(self._order), key))
         self._arm()
 
-    def add_rate_limited(self, key: K) -> float:
-        """Add the key after its backoff, which grows; returns the delay."""
+    def add_rate_limited(self, key: K, cap: float = math.inf) -> float:
+        """Add the key after its backoff, which grows; returns the delay.
+
+        Args:
+            key: what to add.
+            cap: longest backoff this time, if less than that of the queue.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        whole = min(self._cap, self._base * 2.0 ** min(failures, 60))
+        whole = min(cap, self._cap, self._base * 2.0 ** min(failures, 60))
         delay = whole * (1 - self._jitter * self._chance())
         self.add_after(key, delay)
         return delay

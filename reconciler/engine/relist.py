@@ -20,7 +20,10 @@ logger = logging.getLogger(__name__)
 List = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
 
 _FIRST_LISTS = 30.0
-"""Seconds after the start in which lists of the watcher are its first."""
+"""Seconds after the start in which lists of the watcher are its first.
+
+At their end everything is listed once, so they cause no list of their own.
+"""
 
 
 class Relister:
@@ -49,7 +52,9 @@ class Relister:
         """List when it is time to, until closed."""
         self._started = asyncio.get_running_loop().time()
         for kind in sorted(self._kinds):
-            self._queue.add_after(kind, self._interval)
+            # Early once: between the first list and the start of the watch
+            # nobody looked.
+            self._queue.add_after(kind, min(self._interval, _FIRST_LISTS))
         while True:
             try:
                 kind = await self._queue.get()
@@ -72,8 +77,9 @@ class Relister:
         self._queue.close()
 
     async def _relist(self, kind: str) -> None:
+        known = self._dispatcher.known(kind)
         try:
-            self._dispatcher.listed(kind, await self._list(kind))
+            self._dispatcher.listed(kind, await self._list(kind), known)
         except (TransientError, TerminalError) as error:
             logger.warning("%s could not be listed: %s", kind, error)
             self._queue.add_rate_limited(kind)

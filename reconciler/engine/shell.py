@@ -8,19 +8,26 @@ handlers are raw ``on.event`` ones, and all they do is hand the object over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
 from reconciler.engine.app import App
+from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.credentials import (
     ClientSettings,
     bearer_token,
     load_configuration,
 )
+from reconciler.engine.errors import UnavailableError
+from reconciler.engine.redact import one_line
 from reconciler.engine.resource import GROUP, VERSION, Resource
 
 logger = logging.getLogger(__name__)
@@ -33,6 +40,11 @@ Probe = Callable[[], Mapping[str, Any]]
 _KOPF_FINALIZER = f"{GROUP}/watcher"
 _PREFIX = f"watcher.{GROUP}"
 
+_STOP_SECONDS = 10.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_LONGEST_PROBLEM = 300
+
 
 async def run(app: App, stop: asyncio.Event, ready: asyncio.Event) -> None:
     """Run the app with kopf as its watcher until `stop` is set.
@@ -44,8 +56,22 @@ async def run(app: App, stop: asyncio.Event, ready: asyncio.Event) -> None:
     await app.run(KopfWatcher(app.settings, app.liveness), stop, ready)
 
 
+class Backoffs:
+    """Seconds between requests of kopf that fail, for ever.
+
+    With kopf's own finite list, a server that answers with errors for a
+    minute ends the operator.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
+
+
 class KopfWatcher:
     """Implements `Watcher` with kopf.
+
+    What ends kopf once it has started (a kind that is gone, an answer that
+    is not JSON, credentials that no longer work) makes it start over.
 
     Args:
         settings: how to reach the API server.
@@ -57,8 +83,9 @@ class KopfWatcher:
     ) -> None:
         self._settings, self._liveness = settings, liveness
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._stopping = threading.Event()
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None
+        self._running = None
         self._error: Exception | None = None
         self._ended = asyncio.Event()
 
@@ -75,6 +102,10 @@ class KopfWatcher:
             deliver: called in the current event loop with the type of each
                 event and the object.
             probe: what the health endpoint tells.
+
+        Raises:
+            TransientError: kopf did not start.
+            TerminalError: no credentials work.
         """
         loop, begun = asyncio.get_running_loop(), asyncio.Event()
         self._ended = asyncio.Event()
@@ -88,10 +119,10 @@ class KopfWatcher:
 
             return told
 
-        registry = _registry(self._settings, kinds, hand_over, probe)
+        watch = Watch(self._settings, kinds, hand_over, probe)
         self._thread = threading.Thread(
             target=self._main,
-            args=(registry, tell(begun), tell(self._ended)),
+            args=(watch, tell(begun), tell(self._ended)),
             name="kopf",
             daemon=True,
         )
@@ -101,20 +132,26 @@ class KopfWatcher:
             raise self._error
 
     async def stop(self) -> None:
-        """End the streams and the thread."""
+        """End the streams and the thread, in bounded time."""
         if self._thread is None:
             return
-        if self._loop is not None and self._stop is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._stop.set)
-            except RuntimeError:
-                # kopf ended by itself and closed its loop.
-                logger.debug("The watcher had stopped already")
-        await self._ended.wait()
-        self._thread.join()
+        self._stopping.set()
+        if self._running is not None:
+            loop, stop = self._running
+            # A closed loop means that kopf ended by itself.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(stop.set)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            # The thread is a daemon: it does not keep the process alive.
+            logger.warning("The watcher does not stop")
+        else:
+            self._thread.join()
 
     async def ended(self) -> None:
-        """Wait until kopf is no more.
+        """Wait until the watcher is no more.
 
         Raises:
             Exception: what ended it, if it was not `stop`.
@@ -125,29 +162,60 @@ class KopfWatcher:
 
     def _main(
         self,
-        registry: kopf.OperatorRegistry,
+        watch: Watch,
         begun: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
+        started = threading.Event()
+
+        def tell() -> None:
+            started.set()
+            begun()
+
+        pause = _FIRST_PAUSE
         try:
-            asyncio.run(self._operate(registry, begun))
-        except Exception as error:
-            # Raised again, in the event loop of the app, by `ended`.
-            logger.debug("The watcher failed", exc_info=True)
-            self._error = error
+            while not self._stopping.is_set():
+                since = time.monotonic()
+                problem = self._attempt(watch, tell)
+                if not started.is_set():
+                    self._error = _as_ours(problem)
+                    return
+                if time.monotonic() - since > _LONGEST_PAUSE:
+                    pause = _FIRST_PAUSE
+                if self._stopping.is_set():
+                    return
+                text = one_line(repr(problem), _LONGEST_PROBLEM)
+                logger.warning("Watching starts over: %s", text)
+                self._stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
             begun()
             ended()
 
-    async def _operate(
-        self, registry: kopf.OperatorRegistry, begun: Callable[[], None]
-    ) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        started = asyncio.Event()
+    def _attempt(
+        self, watch: Watch, begun: Callable[[], None]
+    ) -> Exception | None:
+        """Run kopf once, in an event loop of its own; why it ended."""
+        try:
+            asyncio.run(self._operate(watch, begun))
+        except Exception as error:
+            # Told by `start`, or in the log when it starts over.
+            logger.debug("The watcher failed", exc_info=True)
+            return error
+        return None
+
+    async def _operate(self, watch: Watch, begun: Callable[[], None]) -> None:
+        stop, started = asyncio.Event(), asyncio.Event()
+        self._running = (asyncio.get_running_loop(), stop)
+        if self._stopping.is_set():
+            # It was set before it could find our event.
+            return
 
         async def announce() -> None:
             await started.wait()
             begun()
+            # Deletions that went unseen while kopf was away.
+            watch.listed()
 
         announcing = asyncio.create_task(announce())
         endpoint = (
@@ -157,16 +225,41 @@ class KopfWatcher:
         )
         try:
             await kopf.operator(
-                registry=registry,
+                registry=_registry(watch),
                 settings=_settings(),
                 clusterwide=True,
                 standalone=True,
-                stop_flag=self._stop,
+                stop_flag=stop,
                 ready_flag=started,
                 liveness_endpoint=endpoint,
             )
         finally:
             announcing.cancel()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What kopf is told to do."""
+
+    settings: ClientSettings
+    kinds: Sequence[type[Resource]]
+    deliver: Deliver
+    probe: Probe
+
+    def listed(self) -> None:
+        """Say that all kinds were listed, which no object tells if none is."""
+        for kind in self.kinds:
+            self.deliver(None, {"kind": kind.definition.kind})
+
+
+def _as_ours(problem: Exception | None) -> Exception | None:
+    """Why kopf did not start, in the words that `App.run` promises."""
+    if problem is None or isinstance(problem, TerminalError | TransientError):
+        return problem
+    text = one_line(repr(problem), _LONGEST_PROBLEM)
+    found = UnavailableError(f"the watcher did not start: {text}")
+    found.__cause__ = problem
+    return found
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -178,6 +271,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = Backoffs()
     settings.persistence.finalizer = _KOPF_FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(
         prefix=_PREFIX, v1=False
@@ -190,26 +284,21 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(
-    settings: ClientSettings,
-    kinds: Sequence[type[Resource]],
-    deliver: Deliver,
-    probe: Probe,
-) -> kopf.OperatorRegistry:
+def _registry(watch: Watch) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, id="login")
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await _connection(settings)
+        return await _connection(watch.settings)
 
     @kopf.on.probe(registry=registry, id="reconciler")
     async def health(**_: Any) -> Mapping[str, Any]:
-        return probe()
+        return watch.probe()
 
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
-        deliver(event["type"], event["object"])
+        watch.deliver(event["type"], event["object"])
 
-    for kind in kinds:
+    for kind in watch.kinds:
         kopf.on.event(
             GROUP,
             VERSION,

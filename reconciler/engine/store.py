@@ -107,16 +107,30 @@ class ObjectStore:
         del self._entries[key.kind][key]
         return Change(key, before, None)
 
+    def uids(self, kind: str) -> frozenset[str]:
+        """Uids of all objects of a kind."""
+        return frozenset(e.uid for e in self._entries[kind].values())
+
     def replace(
-        self, kind: str, raws: Iterable[Mapping[str, Any]]
+        self,
+        kind: str,
+        raws: Iterable[Mapping[str, Any]],
+        known: frozenset[str] = frozenset(),
     ) -> Sequence[Change]:
-        """Take in a whole list: what it lacks was deleted unseen."""
+        """Take in a whole list.
+
+        Args:
+            kind: what was listed.
+            raws: all objects of the kind.
+            known: uids from before the list was asked for. Those that it
+                lacks were deleted unseen; others may be newer than it.
+        """
         listed = [self._as_kind(kind, raw) for raw in raws]
-        present = {_uid(raw) for raw in listed}
+        lost = known - {_uid(raw) for raw in listed}
         gone = [
             self.remove(entry.raw)
             for entry in list(self._entries[kind].values())
-            if entry.uid not in present
+            if entry.uid in lost
         ]
         changes = gone + [self.update(raw) for raw in listed]
         return [change for change in changes if change is not None]

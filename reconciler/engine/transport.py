@@ -19,19 +19,23 @@ import orjson
 from kubernetes.aio.client.api_client import ApiClient
 
 from reconciler import __version__
+from reconciler.engine.controller import TerminalError
 from reconciler.engine.credentials import ClientSettings, load_configuration
-from reconciler.engine.errors import UnavailableError, from_status
+from reconciler.engine.errors import (
+    AccessDeniedError,
+    UnavailableError,
+    from_status,
+)
 
 logger = logging.getLogger(__name__)
 
 _REPEATABLE = frozenset({429, 500, 502, 503, 504})
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 10.0
-_LOST = (
-    aiohttp.ClientConnectionError,
-    aiohttp.ClientPayloadError,
-    TimeoutError,
-)
+_EXCERPT = 200
+# Also an answer that is not HTTP, or not JSON; running out of time is an
+# OSError.
+_LOST = (aiohttp.ClientError, OSError)
 
 Query = Sequence[tuple[str, str]]
 
@@ -43,6 +47,7 @@ class Transport:
         self._settings = settings
         # The official client is not typed throughout.
         self._api: Any = None
+        self._opening = asyncio.Lock()
         self._timeout = aiohttp.ClientTimeout(
             total=settings.request_timeout,
             sock_connect=settings.connect_timeout,
@@ -52,14 +57,10 @@ class Transport:
         """Load the credentials.
 
         Raises:
+            TransientError: they did not load in time.
             TerminalError: there are none.
         """
-        old = self._api
-        configuration = await load_configuration(self._settings)
-        self._api = ApiClient(configuration)
-        self._api.user_agent = f"reconciler/{__version__}"
-        if old is not None:
-            await old.close()
+        await self._replace(self._api)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -86,8 +87,9 @@ class Transport:
         call = (method, path, query, body, content_type, accept)
         renewed = False
         for attempt in range(1, self._settings.attempts + 1):
+            api = self._api
             try:
-                code, headers, payload = await self._once(*call)
+                code, headers, payload = await self._once(api, *call)
             except _LOST as error:
                 if attempt == self._settings.attempts:
                     text = f"the API server is out of reach: {_name(error)}"
@@ -98,7 +100,7 @@ class Transport:
                 return payload
             if code == HTTPStatus.UNAUTHORIZED and not renewed:
                 renewed = True
-                await self.open()
+                await self._renew(api)
             elif code in _REPEATABLE and attempt < self._settings.attempts:
                 await asyncio.sleep(_pause(attempt, headers))
             else:
@@ -106,8 +108,46 @@ class Transport:
         msg = "the API server did not accept our credentials in time"
         raise UnavailableError(msg)
 
+    async def _renew(self, rejected: Any) -> None:
+        """Load the credentials again, which may have been replaced.
+
+        Raises:
+            TransientError: there are none now; somebody may bring them.
+        """
+        try:
+            await self._replace(rejected)
+        except TerminalError as error:
+            raise AccessDeniedError(str(error)) from error
+
+    async def _replace(self, old: Any) -> None:
+        """Put a new client in the place of the old one.
+
+        Of several requests that were all rejected one does it for all.
+        """
+        async with self._opening:
+            if self._api is not old:
+                return
+            self._api = await self._connect()
+            if old is not None:
+                await old.close()
+
+    async def _connect(self) -> Any:
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                configuration = await load_configuration(self._settings)
+            api = ApiClient(configuration)
+        except TimeoutError as error:
+            msg = "the credentials did not load in time"
+            raise UnavailableError(msg) from error
+        except OSError as error:
+            # Certificates that are not there, or are none.
+            raise TerminalError("NoCredentials", str(error)) from error
+        api.user_agent = f"reconciler/{__version__}"
+        return api
+
     async def _once(
         self,
+        api: Any,
         method: str,
         path: str,
         query: Query,
@@ -115,10 +155,10 @@ class Transport:
         content: str,
         accept: str,
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
-        if self._api is None:
+        if api is None:
             msg = "the transport is not open"
             raise RuntimeError(msg)
-        serialised = await self._api.param_serialize(
+        serialised = await api.param_serialize(
             method,
             path,
             query_params=list(query),
@@ -126,7 +166,7 @@ class Transport:
             | ({} if body is None else {"Content-Type": content}),
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(
+        response = await api.call_api(
             serialised[0],
             serialised[1],
             serialised[2],
@@ -134,16 +174,26 @@ class Transport:
             _request_timeout=self._timeout,
         )
         data = await response.read()
-        return response.status, response.headers, _decode(data)
+        code = int(response.status)
+        return code, response.headers, _decode(code, data)
 
 
-def _decode(data: bytes) -> dict[str, Any]:
-    """The JSON object of an answer; a proxy's HTML becomes a message."""
+def _decode(code: int, data: bytes) -> dict[str, Any]:
+    """The JSON object of an answer.
+
+    Of a refusal a proxy's HTML becomes a message. Of a success it must not
+    be taken for an object without fields, or for an empty list.
+    """
     try:
         value = orjson.loads(data) if data else {}
     except orjson.JSONDecodeError:
-        return {"message": data[:200].decode(errors="replace")}
-    return value if isinstance(value, dict) else {"message": str(value)[:200]}
+        value = data[:_EXCERPT].decode(errors="replace")
+    if isinstance(value, dict):
+        return value
+    if code < HTTPStatus.BAD_REQUEST:
+        msg = "not a JSON object"
+        raise aiohttp.ClientPayloadError(msg)
+    return {"message": str(value)[:_EXCERPT]}
 
 
 def _pause(attempt: int, headers: Mapping[str, str] | None) -> float:

@@ -410,7 +410,8 @@ class Toy:
             clock=lambda: self.now,
         )
         self.server.listener = self.deliver
-        self.dispatcher.listed("Widget", list(self.server.objects.values()))
+        self.dispatcher.seed("Widget", list(self.server.objects.values()))
+        self.dispatcher.enqueue_all()
 
     def deliver(self, kind: str, raw: dict[str, Any]) -> None:
         if kind == "DELETED":

@@ -124,8 +124,23 @@ async def test_a_list_enqueues_what_changed_unseen(toy):
     await toy.settle()
     toy.server.listener = None
     toy.server.put("one", size=4)
-    toy.dispatcher.listed("Widget", list(toy.server.objects.values()))
+    known = toy.dispatcher.known("Widget")
+    raws = list(toy.server.objects.values())
+    toy.dispatcher.listed("Widget", raws, known)
     assert keys(toy) == ["one"]
+
+
+async def test_what_was_created_during_a_list_is_not_taken_for_deleted(toy):
+    toy.server.put("old", size=1)
+    known = toy.dispatcher.known("Widget")
+    raws = list(toy.server.objects.values())
+    toy.server.put("new", size=2)  # its event comes before the list does
+    toy.dispatcher.listed("Widget", raws, known)
+    await toy.settle()
+    assert toy.controller.world == {"old": 1, "new": 2}
+    toy.server.put("new", size=3)
+    await toy.settle()
+    assert toy.controller.world["new"] == 3
 
 
 async def test_seeding_enqueues_nothing_until_asked(toy):

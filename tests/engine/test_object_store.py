@@ -115,7 +115,8 @@ def test_a_list_removes_what_it_lacks(store):
     listed = [raw("two", "1", "u2"), raw("three", "3", "u3")]
     for item in listed:
         del item["kind"], item["apiVersion"]
-    changes = store.replace("Widget", listed)
+    known = store.uids("Widget")
+    changes = store.replace("Widget", listed, known)
     told = {c.key.name: c.after is not None for c in changes}
     assert told == {"one": False, "three": True}
     assert [key.name for key in store.keys("Widget")] == ["three", "two"]
@@ -123,9 +124,25 @@ def test_a_list_removes_what_it_lacks(store):
 
 def test_a_list_notices_a_namesake(store):
     store.update(raw(version="5", uid="old"))
-    changes = store.replace("Widget", [raw(version="8", uid="new")])
+    known = store.uids("Widget")
+    changes = store.replace("Widget", [raw(version="8", uid="new")], known)
     assert [c.after is not None for c in changes] == [False, True]
     assert store.entry(KEY).uid == "new"
+
+
+def test_a_server_that_was_set_up_anew_counts_from_the_start(store):
+    store.update(raw(version="500", uid="old"))
+    known = store.uids("Widget")
+    store.replace("Widget", [raw(version="8", uid="new")], known)
+    assert store.entry(KEY).uid == "new"
+
+
+def test_a_list_that_is_older_than_an_object_does_not_remove_it(store):
+    store.update(raw("one", uid="u1"))
+    known = store.uids("Widget")
+    store.update(raw("two", uid="u2"))
+    assert store.replace("Widget", [raw("one", uid="u1")], known) == []
+    assert store.update(raw("two", "9", "u2")) is not None
 
 
 # The fixture is a class, the same for all examples.
