@@ -62,6 +62,11 @@ async def load_configuration(settings: ClientSettings) -> Configuration:
             )
     except (ConfigException, OSError) as error:
         raise TerminalError("NoCredentials", str(error)) from error
+    except Exception as error:
+        # The official loader says with whatever exception comes up that a
+        # file is no kubeconfig. Its text may quote the file, hence the class.
+        msg = f"the kubeconfig cannot be read: {type(error).__name__}"
+        raise TerminalError("NoCredentials", msg) from error
     configuration.connection_pool_maxsize = settings.pool_size
     if _loopback(configuration.host):
         # A proxy of the environment cannot reach this machine's loopback.
