@@ -1,17 +1,15 @@
-"""`kill -9` at ten moments of a generation: the end is always the same."""
+"""Moments of a generation at which `kill -9` may strike, and the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from operating import Up
+from operating import Up, end_everything
 from tiny import MODEL, git, make_repository, repository_object
 
+from reconciler.engine.paths import StateDirectory
 from reconciler.generations.resource import Model, ModelGeneration
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GENERATION = f"{MODEL}-1"
 END_SECONDS = 240.0
@@ -104,14 +102,8 @@ def begin(up: Up, tmp_path: Path) -> Path:
     return repository
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> str:
+def undisturbed_digest(root: Path) -> str:
     """The digest that a run without any kill promotes."""
-    from operating import end_everything
-
-    from reconciler.engine.paths import StateDirectory
-
-    root = tmp_path_factory.mktemp("undisturbed")
     up = Up(StateDirectory(root / "state"))
     try:
         repository = begin(up, root)
@@ -123,26 +115,14 @@ def undisturbed(tmp_path_factory) -> str:
     return generation.status.artifact_digest
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at(moment: str, up: Up, tmp_path, undisturbed: str) -> None:
-    repository = begin(up, tmp_path)
+def kill_at(moment: str, up: Up, root: Path, expected: str) -> None:
+    """Kill at the moment, start again, and end as an undisturbed run."""
+    repository = begin(up, root)
     reached = MOMENTS[moment]
     up.until(lambda: reached(up, repository), END_SECONDS, moment)
     up.kill()
     up.start()
     model, generation = converge(up, repository)
-    assert generation.status.artifact_digest == undisturbed
-    assert model.status.production.digest == undisturbed
-    assert_trained_once(up)
-
-
-def test_killed_at_every_moment(up: Up, tmp_path, undisturbed: str) -> None:
-    repository = begin(up, tmp_path)
-    for moment, reached in MOMENTS.items():
-        up.until(lambda r=reached: r(up, repository), END_SECONDS, moment)
-        up.kill()
-        up.start()
-    _, generation = converge(up, repository)
-    assert generation.status.artifact_digest == undisturbed
-    assert up.starts == len(MOMENTS) + 1
+    assert generation.status.artifact_digest == expected
+    assert model.status.production.digest == expected
     assert_trained_once(up)

@@ -1,0 +1,21 @@
+"""`kill -9` at moments before there is a verdict: the end is always the same."""
+
+from __future__ import annotations
+
+import pytest
+from kill_moments import MOMENTS, kill_at, undisturbed_digest
+from operating import Up
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> str:
+    return undisturbed_digest(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.mark.parametrize("moment", list(MOMENTS)[:5])
+def test_killed_before_the_verdict(
+    moment: str, up: Up, tmp_path, undisturbed: str
+) -> None:
+    kill_at(moment, up, tmp_path, undisturbed)
