@@ -1,4 +1,4 @@
-"""`kill -9` at moments of promotion, and at all of them: the end is always the same."""
+"""Killed at moments of promotion and at all of them: the same end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kill -9` at moments before there is a verdict: the end is always the same."""
+"""Killed at moments before there is a verdict: the same end."""
 
 from __future__ import annotations
 
