@@ -103,7 +103,10 @@ def server_side_apply(
     if live is not None and _unchanged(last, mine, base, pruned):
         return live, []
     result = _lose(others, change)
-    result[mine.identity()] = mine
+    # A time tells when the object changed, not when somebody agreed to it.
+    agreed = live is not None and same(base, pruned)
+    time = (last.time if last else "") if agreed else now
+    result[mine.identity()] = replace(mine, time=time)
     return managed.with_managers(pruned, result), []
 
 

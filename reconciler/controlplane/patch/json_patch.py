@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.controlplane.patch.errors import PatchError
+from reconciler.controlplane.patch.fields import compact
 from reconciler.controlplane.schema.values import same
 
 MAX_OPERATIONS: Final = 10_000
 """Operations that the server accepts in one patch."""
+
+MAX_COPIED: Final = 3 * 1024 * 1024
+"""Bytes that the copy operations of one patch may add."""
+
+Operation = dict[str, Any]
 
 REJECTED: Final = (
     "the server rejected our request due to an error in our request"
@@ -30,24 +37,48 @@ def json_patch(obj: Any, ops: Any) -> Any:
         raise PatchError(msg)
     if len(ops) > MAX_OPERATIONS:
         msg = (
+            "Request entity too large: "
             f"The allowed maximum operations in a JSON patch is "
             f"{MAX_OPERATIONS}, got {len(ops)}"
         )
         raise PatchError(msg, 413, "RequestEntityTooLarge")
     document = [deepcopy(obj)]
+    budget = Budget()
     for op in ops:
-        _apply(document, op)
+        _apply(document, op, budget)
     return document[0]
 
 
-def _apply(document: list[Any], op: Any) -> None:
+@dataclass(slots=True)
+class Budget:
+    """What a patch may still copy, in bytes of JSON."""
+
+    left: int = MAX_COPIED
+
+    def spend(self, size: int) -> None:
+        """Take `size` bytes.
+
+        Raises:
+            PatchError: there are not so many left.
+        """
+        self.left -= size
+        if self.left < 0:
+            msg = (
+                "Unable to complete the copy, the accumulated size increase "
+                f"of copy is over the limit {MAX_COPIED}"
+            )
+            raise _unfit(msg)
+
+
+def _apply(document: list[Any], op: Any, budget: Budget) -> None:
     if not isinstance(op, dict):
         raise PatchError("error decoding patch: an operation is not an object")
-    name = op.get("op")
+    name = op.get("op", "unknown")
     action = _ACTIONS.get(name) if isinstance(name, str) else None
     if action is None:
-        raise _unfit(f"Unexpected kind: {name}")
-    action(document, op)
+        msg = f"Unexpected kind: {name}"
+        raise _unfit(msg)
+    action(document, op, budget)
 
 
 def _unfit(detail: str) -> PatchError:
@@ -60,7 +91,8 @@ def _pointer(op: dict[str, Any], field: str = "path") -> list[str]:
         msg = f"{op.get('op')} operation missing {field}"
         raise _unfit(msg)
     if text and not text.startswith("/"):
-        raise _unfit(f"jsonpatch: invalid pointer {text!r}")
+        msg_0 = f"jsonpatch: invalid pointer {text!r}"
+        raise _unfit(msg_0)
     return [t.replace("~1", "/").replace("~0", "~") for t in _split(text)]
 
 
@@ -69,9 +101,8 @@ def _split(text: str) -> list[str]:
 
 
 def _value(op: dict[str, Any]) -> Any:
-    if "value" not in op:
-        raise _unfit(f"{op['op']} operation missing value")
-    return deepcopy(op["value"])
+    """Return an operation's value; the server takes none as null."""
+    return deepcopy(op.get("value"))
 
 
 def _parent(document: list[Any], path: list[str], verb: str) -> Any:
@@ -97,13 +128,6 @@ def _missing(path: list[str], verb: str) -> PatchError:
     )
 
 
-def _no_key(path: list[str], verb: str) -> PatchError:
-    return _unfit(
-        f"{verb} operation does not apply: doc is missing key: "
-        f"{_text(path)}: missing value"
-    )
-
-
 def _text(path: list[str]) -> str:
     return "".join("/" + t.replace("~", "~0").replace("/", "~1") for t in path)
 
@@ -116,99 +140,107 @@ def _index(
         raise _missing(path, verb)
     index = int(token)
     if index < 0:
-        index += len(items)
+        # As the server does: -1 is the last item, or the place after it.
+        index += len(items) + extra
     if not 0 <= index < len(items) + extra:
-        raise _unfit(
+        msg = (
             f"error in {verb} for path: '{_text(path)}': Unable to access "
             f"invalid index: {token}: invalid index referenced"
         )
+        raise _unfit(msg)
     return index
 
 
 def _get(document: list[Any], path: list[str], verb: str) -> Any:
+    """Return what is at a path; a map's absent field is null."""
     if not path:
         return document[0]
-    parent, token = _parent(document, path, verb), path[-1]
-    if isinstance(parent, dict) and token not in parent:
-        raise _no_key(path, verb)
-    return _step(parent, token, path, verb)
+    parent, last = _parent(document, path, verb), path[-1]
+    if isinstance(parent, dict):
+        return parent.get(last)
+    return _step(parent, last, path, verb)
 
 
 def _put(document: list[Any], path: list[str], value: Any, verb: str) -> None:
     if not path:
-        document[0] = value
-        return
-    parent, token = _parent(document, path, verb), path[-1]
+        raise _missing(path, verb)
+    parent, last = _parent(document, path, verb), path[-1]
     if isinstance(parent, dict):
-        parent[token] = value
-    elif isinstance(parent, list) and token == "-":
+        parent[last] = value
+    elif isinstance(parent, list) and last == "-":
         parent.append(value)
     elif isinstance(parent, list):
-        parent.insert(_index(parent, token, path, verb, 1), value)
+        parent.insert(_index(parent, last, path, verb, 1), value)
     else:
         raise _missing(path, verb)
 
 
 def _delete(document: list[Any], path: list[str], verb: str) -> Any:
     if not path:
-        value, document[0] = document[0], None
-        return value
-    parent, token = _parent(document, path, verb), path[-1]
+        raise _missing(path, verb)
+    parent, last = _parent(document, path, verb), path[-1]
     if isinstance(parent, dict):
-        if token not in parent:
-            raise _unfit(
+        if last not in parent:
+            msg = (
                 f"error in {verb} for path: '{_text(path)}': Unable to "
-                f"remove nonexistent key: {token}: missing value"
+                f"remove nonexistent key: {last}: missing value"
             )
-        return parent.pop(token)
+            raise _unfit(msg)
+        return parent.pop(last)
     if isinstance(parent, list):
-        return parent.pop(_index(parent, token, path, verb))
+        return parent.pop(_index(parent, last, path, verb))
     raise _missing(path, verb)
 
 
-def _add(document: list[Any], op: dict[str, Any]) -> None:
+def _add(document: list[Any], op: Operation, _: Budget) -> None:
     _put(document, _pointer(op), _value(op), "add")
 
 
-def _remove(document: list[Any], op: dict[str, Any]) -> None:
+def _remove(document: list[Any], op: Operation, _: Budget) -> None:
     _delete(document, _pointer(op), "remove")
 
 
-def _replace(document: list[Any], op: dict[str, Any]) -> None:
+def _replace(document: list[Any], op: Operation, _: Budget) -> None:
+    """Replace what is there; a map's absent field is added.
+
+    The server's JSON patch library does that, and clients rely on it.
+    """
     path, value = _pointer(op), _value(op)
-    _get(document, path, "replace")
     if not path:
+        if not isinstance(value, dict | list):
+            msg = "replace operation value must be object or array"
+            raise _unfit(msg)
         document[0] = value
         return
-    parent, token = _parent(document, path, "replace"), path[-1]
+    parent, last = _parent(document, path, "replace"), path[-1]
     if isinstance(parent, list):
-        parent[_index(parent, token, path, "replace")] = value
+        parent[_index(parent, last, path, "replace")] = value
+    elif isinstance(parent, dict):
+        parent[last] = value
     else:
-        parent[token] = value
+        raise _missing(path, "replace")
 
 
-def _move(document: list[Any], op: dict[str, Any]) -> None:
+def _move(document: list[Any], op: Operation, _: Budget) -> None:
     source, target = _pointer(op, "from"), _pointer(op)
-    if target[: len(source)] == source and target != source:
-        raise _unfit("move operation does not apply: path is inside from")
     _put(document, target, _delete(document, source, "move"), "move")
 
 
-def _copy(document: list[Any], op: dict[str, Any]) -> None:
+def _copy(document: list[Any], op: Operation, budget: Budget) -> None:
     value = deepcopy(_get(document, _pointer(op, "from"), "copy"))
+    budget.spend(len(compact(value)))
     _put(document, _pointer(op), value, "copy")
 
 
-def _test(document: list[Any], op: dict[str, Any]) -> None:
+def _test(document: list[Any], op: Operation, _: Budget) -> None:
     path = _pointer(op)
-    parent = _parent(document, path, "test")
-    absent = bool(path) and isinstance(parent, dict) and path[-1] not in parent
-    actual = None if absent else _get(document, path, "test")
-    if not same(actual, op.get("value")):
-        raise _unfit(f"testing value {_text(path)} failed: test failed")
+    if not same(_get(document, path, "test"), op.get("value")):
+        msg = f"testing value {_text(path)} failed: test failed"
+        raise _unfit(msg)
 
 
-_ACTIONS: Final[dict[str, Callable[[list[Any], dict[str, Any]], None]]] = {
+Action = Callable[[list[Any], Operation, Budget], None]
+_ACTIONS: Final[dict[str, Action]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,

@@ -122,12 +122,14 @@ def check_config(value: Any, shape: Shape, path: Path = ()) -> None:
             if element in seen:
                 at = path_text((element,))
                 where = path_text(path)
-                raise PatchError(f"{where}: duplicate entries for key {at}")
+                msg = f"{where}: duplicate entries for key {at}"
+                raise PatchError(msg)
             seen.add(element)
     if isinstance(value, dict):
         for name in value:
             if not shape.declared(name):
                 where = path_text((*path, field_element(name)))
-                raise PatchError(f"{where}: field not declared in schema")
+                msg = f"{where}: field not declared in schema"
+                raise PatchError(msg)
     for element, item, below in parts(value, shape):
         check_config(item, below, (*path, element))

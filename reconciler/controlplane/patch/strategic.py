@@ -61,9 +61,11 @@ def _merge_map(
     if mode == "delete":
         return {}
     if mode == "replace":
-        return _plain({k: v for k, v in patch.items() if k != _PATCH})
+        replaced: dict[str, Any] = _plain(patch)
+        return replaced
     if mode not in (None, "merge"):
-        raise PatchError(f"Unknown type of patch: {mode}")
+        msg = f"Unknown type of patch: {mode}"
+        raise PatchError(msg)
     result = dict(obj)
     _retain(result, patch)
     for name, value in patch.items():
@@ -137,9 +139,8 @@ def _merge_item(
     result: list[Any], item: Any, key: str, keys: dict[str, str], path: str
 ) -> None:
     if not isinstance(item, dict) or key not in item:
-        raise PatchError(
-            f"map: {item} does not contain declared merge key: {key}"
-        )
+        msg = f"map: {item} does not contain declared merge key: {key}"
+        raise PatchError(msg)
     at = _find(result, key, item[key])
     if item.get(_PATCH) == "delete":
         if at is not None:
@@ -176,7 +177,8 @@ def _directives(
 
 def _delete_from(result: dict[str, Any], field: str, gone: Any) -> None:
     if not isinstance(gone, list):
-        raise PatchError(f"{_DELETE_FROM}{field} is not a list")
+        msg = f"{_DELETE_FROM}{field} is not a list"
+        raise PatchError(msg)
     items = result.get(field)
     if isinstance(items, list):
         result[field] = [item for item in items if item not in gone]

@@ -21,7 +21,8 @@ def field_set(value: Any, shape: Shape) -> FieldSet:
 
 def _own(value: Any, shape: Shape, path: Path, found: set[Path]) -> None:
     if not is_granular(value, shape):
-        if path:
+        # An empty list that merges by item names no item.
+        if path and not (value == [] and shape.granular_list(value)):
             found.add(path)
         return
     for element, item, below in parts(value, shape):

@@ -10,6 +10,7 @@ from reconciler.controlplane.schema.defaulting import (
     apply_defaults,
     drop_nulls,
 )
+from reconciler.controlplane.schema.embedded import embedded_errors
 from reconciler.controlplane.schema.errors import FieldError, invalid
 from reconciler.controlplane.schema.node import Node, read_node
 from reconciler.controlplane.schema.object_meta import OBJECT_META
@@ -24,6 +25,7 @@ Object = dict[str, Any]
 
 _BLOCKING = frozenset(
     (
+        "FieldValueNotSupported",
         "FieldValueRequired",
         "FieldValueTypeInvalid",
         "FieldValueTooLong",
@@ -97,6 +99,7 @@ class CompiledSchema:
         """
         before = UNCORRELATED if old is None else old
         errors = list(validate_value(obj, self.root, "", before))
+        errors += embedded_errors(obj, self.root)
         errors += list_type_errors(obj, self.root, "", before)
         rules = self._rules
         if rules is None:

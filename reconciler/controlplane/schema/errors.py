@@ -7,8 +7,12 @@ them. The wording therefore follows the server, not our taste.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, Literal
+
+from typing_extensions import override
 
 ErrorType = Literal[
     "FieldValueRequired",
@@ -24,6 +28,8 @@ ErrorType = Literal[
 NO_PATH: Final = "<nil>"
 """How the server prints the path of an error of the whole object."""
 
+_SMALLEST_PLAIN: Final = -4
+_FIRST_WITH_EXPONENT: Final = 6
 _TITLES: Final[dict[str, str]] = {
     "FieldValueRequired": "Required value",
     "FieldValueInvalid": "Invalid value",
@@ -42,6 +48,7 @@ _WITHOUT_VALUE: Final = frozenset(
 class _Omitted:
     """The value of an error that has none to show."""
 
+    @override
     def __repr__(self) -> str:
         return "OMITTED"
 
@@ -82,13 +89,24 @@ def go_quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def go_number(value: float) -> str:
-    """Print a number as Go's ``%v`` does."""
-    if isinstance(value, float):
-        if value.is_integer() and abs(value) < 1e21:  # noqa: PLR2004
-            return str(int(value))
-        return f"{value:g}" if abs(value) >= 1e21 else repr(value)  # noqa: PLR2004
-    return str(value)
+def go_number(value: Any) -> str:
+    """Print a number as Go's ``%v`` does.
+
+    A float has as many digits as tell it from its neighbours, and an
+    exponent from a million on and below a ten-thousandth.
+    """
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if not isinstance(exponent, int):
+        return str(value)
+    power = len(digits) + exponent - 1
+    text = "".join(map(str, digits))
+    minus = "-" if sign else ""
+    if _SMALLEST_PLAIN <= power < _FIRST_WITH_EXPONENT:
+        return minus + f"{Decimal(text).scaleb(exponent):f}"
+    mantissa = f"{text[0]}.{text[1:]}" if len(text) > 1 else text
+    return f"{minus}{mantissa}e{power:+03d}"
 
 
 def go_value(value: Any) -> str:
@@ -112,6 +130,11 @@ def child(path: str, name: str) -> str:
 def indexed(path: str, index: int) -> str:
     """Return the path of a list's item."""
     return f"{path}[{index}]"
+
+
+def keyed(path: str, key: str) -> str:
+    """Return the path of a map's entry, where the map's keys are free."""
+    return f"{path}[{key}]"
 
 
 def shown(path: str) -> str:

@@ -1,8 +1,8 @@
-"""JSONPath as printer columns and selectable fields use it.
+r"""JSONPath as printer columns and selectable fields use it.
 
 The subset: ``.field``, ``['field']``, ``[2]``, ``[-1]``, ``[0:2]``, ``[*]``,
 ``.*``, ``..field`` and ``[?(@.a=="b")]`` (also ``!= < <= > >=`` and mere
-existence), ``\\.`` inside names, optional braces around the whole.
+existence), ``\.`` inside names, optional braces around the whole.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def read_node(raw: Schema) -> Node:
     all_of = _many(raw, "allOf")
     below = [*properties.values(), *all_of]
     below += [n for n in (additional, item_node) if isinstance(n, Node)]
-    default = raw.get("default", ABSENT)
+    # A default of null is none, as for the API server.
+    default = ABSENT if raw.get("default") is None else raw["default"]
     rules = tuple(raw.get("x-kubernetes-validations") or ())
     pattern, negated = raw.get("pattern"), raw.get("not")
     return Node(

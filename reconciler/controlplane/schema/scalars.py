@@ -26,6 +26,14 @@ _INT_RANGES: Final = {
     "uint64": (0, 2**64 - 1),
 }
 
+_FORMAT_OF: Final = {
+    "boolean": "",
+    "integer": "int64",
+    "number": "double",
+    "object": "",
+}
+"""The format that a value which is no string has by itself."""
+
 
 def type_errors(value: Any, node: Node, path: str) -> Iterator[FieldError]:
     """Yield an error if the value's type is not the schema's."""
@@ -37,9 +45,8 @@ def type_errors(value: Any, node: Node, path: str) -> Iterator[FieldError]:
         return
     named, shown = ",".join(wanted), actual
     numeric_format = str(node.raw.get("format", ""))
-    if actual in ("number", "boolean", "object") and numeric_format:
-        named = numeric_format
-        shown = "double" if actual == "number" else ""
+    if actual in _FORMAT_OF and numeric_format:
+        named, shown = numeric_format, _FORMAT_OF[actual]
     detail = f"{path} in body must be of type {named}: {go_quote(shown)}"
     yield type_invalid(path, shown, detail)
 

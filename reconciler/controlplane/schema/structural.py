@@ -118,6 +118,12 @@ def _items(items: Any, at: str) -> Iterator[FieldError]:
 
 
 def _metadata(properties: Schema, at: str, level: str) -> Iterator[FieldError]:
+    for name in ("apiVersion", "kind"):
+        sub = properties.get(name)
+        kind = sub.get("type") if isinstance(sub, dict) else "string"
+        if level == "root" and kind != "string":
+            at_type = f"{at}.properties[{name}].type"
+            yield invalid(at_type, kind, "must be string")
     metadata = properties.get("metadata")
     if level != "root" or not isinstance(metadata, dict):
         return
@@ -206,6 +212,9 @@ def _extensions(schema: Schema, at: str) -> Iterator[FieldError]:
                 f"{at}.type",
                 "must be empty if x-kubernetes-int-or-string is true",
             )
+    if embedded and schema.get("additionalProperties") is not None:
+        detail = "must not be used if x-kubernetes-embedded-resource is set"
+        yield forbidden(f"{at}.additionalProperties", detail)
     if embedded and not preserve and not schema.get("properties"):
         detail = (
             "must not be empty if x-kubernetes-embedded-resource is true "
@@ -297,6 +306,9 @@ def _nested(sub: Any, at: str, spine: Schema) -> Iterator[FieldError]:
     for word, detail in _NESTED_FORBIDDEN:
         if sub.get(word):
             yield forbidden(f"{at}.{word}", detail)
+    if "metadata" in (sub.get("properties") or {}):
+        detail = "must not be specified in a nested context"
+        yield forbidden(f"{at}.properties[metadata]", detail)
     declared = spine.get("properties") or {}
     fields = sub.get("properties") or {}
     for name in fields:
@@ -319,7 +331,7 @@ def _spine_path(at: str) -> str:
 
 
 def _defaults(schema: Schema, at: str) -> Iterator[FieldError]:
-    if "default" in schema:
+    if schema.get("default") is not None:
         yield from _default(schema, at)
     for name, sub in (schema.get("properties") or {}).items():
         yield from _defaults(sub, f"{at}.properties[{name}]")

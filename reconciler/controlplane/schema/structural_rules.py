@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.controlplane.schema.cel.compiler import CompileError
-from reconciler.controlplane.schema.cel.rules import compile_rule
+from reconciler.controlplane.schema.cel.rules import compile_rule, field_path
 from reconciler.controlplane.schema.errors import (
     FieldError,
     invalid,
@@ -57,6 +57,11 @@ def _rule_errors(
     reason = raw.get("reason")
     if reason is not None and reason not in _REASONS:
         yield not_supported(f"{here}.reason", reason, _REASONS)
+    try:
+        field_path(str(raw.get("fieldPath") or ""), node)
+    except CompileError as error:
+        yield invalid(f"{here}.fieldPath", raw["fieldPath"], str(error))
+        return
     try:
         rule = compile_rule(raw, node, resource=resource)
     except CompileError as error:

@@ -6,6 +6,7 @@ Errors are suppressed below a value that has not changed since `old`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,8 @@ from reconciler.controlplane.schema.errors import (
     go_quote,
     indexed,
     invalid,
+    keyed,
     required,
-    shown,
     too_many,
 )
 from reconciler.controlplane.schema.node import Node
@@ -34,6 +35,9 @@ from reconciler.controlplane.schema.values import (
     old_items,
     same,
 )
+
+_SECOND = 2
+"""A value is reported when it comes again, not each further time."""
 
 
 def validate_value(
@@ -171,7 +175,8 @@ def list_type_errors(
             sub = node.child(name)
             if sub is not None:
                 before = old_field(old, name, node)
-                at = child(path, name)
+                declared = name in node.properties
+                at = child(path, name) if declared else keyed(path, name)
                 yield from list_type_errors(item, sub, at, before)
     if isinstance(value, list):
         yield from _duplicates(value, node, path)
@@ -189,7 +194,14 @@ def _duplicates(
 ) -> Iterator[FieldError]:
     if node.list_type not in ("set", "map"):
         return
-    seen = set()
+    if node.list_type == "map":
+        for index, item in enumerate(value):
+            if item is not None and not isinstance(item, dict):
+                at = indexed(path, index)
+                detail = "must be an object for an array of list-type map"
+                yield invalid(at, item, detail)
+                return
+    seen: Counter[Any] = Counter()
     for index, item in enumerate(value):
         by_key = node.list_type == "map" and isinstance(item, dict)
         key = (
@@ -197,8 +209,8 @@ def _duplicates(
             if by_key
             else frozen(item)
         )
-        if key in seen:
+        seen[key] += 1
+        if seen[key] == _SECOND:
             keys = {k: item[k] for k in node.list_keys if k in item}
             bad = keys if by_key else item
-            yield duplicate(shown(indexed(path, index)), bad)
-        seen.add(key)
+            yield duplicate(indexed(path, index), bad)

@@ -72,8 +72,18 @@ class Compiler:
 
 
 _WRAPPERS: Final = frozenset(
-    """expr conditionalor conditionaland relation addition multiplication
-    unary member primary paren_expr""".split()
+    [
+        "expr",
+        "conditionalor",
+        "conditionaland",
+        "relation",
+        "addition",
+        "multiplication",
+        "unary",
+        "member",
+        "primary",
+        "paren_expr",
+    ]
 )
 
 
@@ -173,7 +183,8 @@ def field_node(node: Node | None, name: str) -> Node | None:
     if real in node.properties:
         return node.properties[real]
     if node.additional is False and not node.open:
-        raise CompileError(f"undefined field '{name}'")
+        msg = f"undefined field '{name}'"
+        raise CompileError(msg)
     return node.child(name)
 
 
@@ -272,7 +283,8 @@ def _map_literal(compiler: Compiler, tree: Tree[Token]) -> Code:
 
 
 def _unsupported(_: Compiler, tree: Tree[Token]) -> Code:
-    raise CompileError(f"unsupported expression: {tree.data}")
+    msg = f"unsupported expression: {tree.data}"
+    raise CompileError(msg)
 
 
 _COMPILE: Final[dict[str, Callable[[Compiler, Tree[Token]], Code]]] = {

@@ -65,7 +65,8 @@ def _sum(value: Any) -> Any:
 def _extreme(name: str, value: Any, *more: Any) -> Any:
     items = [value, *more] if more else _items(value)
     if not items:
-        raise CELError(f"{name} called on empty list")
+        msg = f"{name} called on empty list"
+        raise CELError(msg)
     best = items[0]
     for item in items[1:]:
         better = less(item, best) if name == "min" else less(best, item)
@@ -109,7 +110,8 @@ def _converted(kind: type, value: Any) -> Any:
     try:
         return kind(value)
     except ValueError as error:
-        raise CELError(f"type conversion error: {value!r}") from error
+        msg = f"type conversion error: {value!r}"
+        raise CELError(msg) from error
 
 
 def _string(value: Any) -> str:
@@ -147,7 +149,18 @@ _TYPES: Final[dict[type, str]] = {
     Duration: "google.protobuf.Duration",
 }
 TYPE_NAMES: Final = frozenset(
-    "bool int uint double string bytes map list null_type type".split()
+    [
+        "bool",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "map",
+        "list",
+        "null_type",
+        "type",
+    ]
 )
 
 
@@ -169,7 +182,8 @@ def _part(read: Callable[[datetime], int]) -> Function:
         try:
             place = zoneinfo.ZoneInfo(text(zone))
         except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-            raise CELError(f"unknown time zone {zone}") from error
+            msg = f"unknown time zone {zone}"
+            raise CELError(msg) from error
         return read(value.moment().astimezone(place))
 
     return get

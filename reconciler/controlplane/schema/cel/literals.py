@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.controlplane.schema.cel.values import Uint
@@ -34,19 +35,7 @@ def read(token: Token) -> Any:
         ValueError: a number does not fit, or an escape is unknown.
     """
     body = str(token)
-    if token.type == "INT_LIT":
-        return _int(body)
-    if token.type == "UINT_LIT":
-        return Uint(_int(body[:-1]))
-    if token.type == "FLOAT_LIT":
-        return float(body)
-    if token.type == "BOOL_LIT":
-        return body == "true"
-    if token.type == "NULL_LIT":
-        return None
-    if token.type == "BYTES_LIT":
-        return _string(body[1:]).encode()
-    return _string(body)
+    return _READ.get(token.type, _string)(body)
 
 
 def _int(body: str) -> int:
@@ -78,3 +67,13 @@ def _unescape(found: re.Match[str]) -> str:
         return char
     msg = f"invalid escape sequence: \\{char}"
     raise ValueError(msg)
+
+
+_READ: Final[dict[str, Callable[[str], Any]]] = {
+    "INT_LIT": _int,
+    "UINT_LIT": lambda body: Uint(_int(body[:-1])),
+    "FLOAT_LIT": float,
+    "BOOL_LIT": lambda body: body == "true",
+    "NULL_LIT": lambda _: None,
+    "BYTES_LIT": lambda body: _string(body[1:]).encode(),
+}

@@ -72,7 +72,7 @@ def less(left: Any, right: Any) -> bool:
         return bool(left < right)
     ordered = (str, bool, bytes, Timestamp, Duration)
     if type(left) is type(right) and isinstance(left, ordered):
-        return bool(left < right)  # type: ignore[operator]
+        return bool(left < right)
     raise CELError(OVERLOAD)
 
 
@@ -95,15 +95,21 @@ def add(left: Any, right: Any) -> Any:
     """Return ``left + right``."""
     if isinstance(left, list) and isinstance(right, list):
         return _join(left, right)
-    if isinstance(left, Timestamp) and isinstance(right, Duration):
-        return Timestamp(left.nanos + right.nanos)
-    if isinstance(left, Duration) and isinstance(right, Timestamp):
-        return Timestamp(left.nanos + right.nanos)
-    if isinstance(left, Duration) and isinstance(right, Duration):
-        return Duration(left.nanos + right.nanos)
-    if isinstance(left, str | bytes) and type(left) is type(right):
+    if isinstance(left, Timestamp | Duration):
+        return _later(left, right)
+    if isinstance(left, str) and isinstance(right, str):
+        return left + right
+    if isinstance(left, bytes) and isinstance(right, bytes):
         return left + right
     return _arithmetic(left, right, lambda a, b: a + b)
+
+
+def _later(left: Timestamp | Duration, right: Any) -> Any:
+    if isinstance(right, Duration):
+        return type(left)(left.nanos + right.nanos)
+    if isinstance(left, Duration) and isinstance(right, Timestamp):
+        return Timestamp(left.nanos + right.nanos)
+    raise CELError(OVERLOAD)
 
 
 def _join(left: list[Any], right: list[Any]) -> list[Any]:
@@ -192,11 +198,13 @@ def index(container: Any, key: Any) -> Any:
     if isinstance(container, dict):
         if isinstance(key, str) and key in container:
             return container[key]
-        raise CELError(f"no such key: {key}")
+        msg = f"no such key: {key}"
+        raise CELError(msg)
     if isinstance(container, list) and is_number(key) and key == int(key):
         if 0 <= key < len(container):
             return container[int(key)]
-        raise CELError(f"index out of bounds: {int(key)}")
+        msg = f"index out of bounds: {int(key)}"
+        raise CELError(msg)
     raise CELError(OVERLOAD)
 
 
@@ -209,7 +217,8 @@ def select(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         if name in value:
             return value[name]
-        raise CELError(f"no such key: {name}")
+        msg = f"no such key: {name}"
+        raise CELError(msg)
     raise CELError(OVERLOAD)
 
 

@@ -22,6 +22,7 @@ from reconciler.controlplane.schema.errors import (
     forbidden,
     indexed,
     invalid,
+    keyed,
     required,
 )
 from reconciler.controlplane.schema.node import Node, Schema, read_node
@@ -136,7 +137,7 @@ def field_path(text: str, node: Node) -> str:
                 "does not refer to a valid field"
             )
         declared = here is not None and name in here.properties
-        path = child(path, name) if declared else f"{path}[{name}]"
+        path = child(path, name) if declared else keyed(path, name)
         here, at = below, token.end()
     return path
 
@@ -197,7 +198,7 @@ class RuleSet:
             if sub is None:
                 continue
             declared = name in node.properties
-            here = child(path, name) if declared else f"{path}[{name}]"
+            here = child(path, name) if declared else keyed(path, name)
             yield from self._check(item, sub, here, old_field(old, name, node))
 
 

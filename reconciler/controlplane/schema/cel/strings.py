@@ -37,7 +37,8 @@ def _pattern(value: Any) -> re.Pattern[str]:
     try:
         return compile_regex(text(value))
     except re.error as error:
-        raise CELError(f"error parsing regexp: {error}") from error
+        msg = f"error parsing regexp: {error}"
+        raise CELError(msg) from error
 
 
 def _matches(value: Any, pattern: Any) -> bool:
@@ -57,7 +58,8 @@ def _find_all(value: Any, pattern: Any, limit: Any = -1) -> list[str]:
 def _char_at(value: Any, at: Any) -> str:
     string, place = text(value), whole(at)
     if not 0 <= place <= len(string):
-        raise CELError(f"index out of range: {place}")
+        msg = f"index out of range: {place}"
+        raise CELError(msg)
     return string[place : place + 1]
 
 
@@ -66,7 +68,8 @@ def _substring(value: Any, start: Any, end: Any = None) -> str:
     high = len(string) if end is None else whole(end)
     if not 0 <= low <= high <= len(string):
         wrong = low if not 0 <= low <= len(string) else high
-        raise CELError(f"index out of range: {wrong}")
+        msg = f"index out of range: {wrong}"
+        raise CELError(msg)
     return string[low:high]
 
 
@@ -125,7 +128,8 @@ def _format(template: Any, arguments: Any) -> str:
         if verb.group() == "%%":
             return "%"
         if verb[2] is None:
-            raise CELError(f"unrecognized formatting clause: {verb.group()}")
+            msg = f"unrecognized formatting clause: {verb.group()}"
+            raise CELError(msg)
         try:
             value = next(waiting)
         except StopIteration:
@@ -143,7 +147,8 @@ def _clause(verb: str, precision: str, value: Any) -> str:
             return f"{float(value):{precision}{verb}}"
         return f"{int(value):{verb}}"
     except (TypeError, ValueError):
-        raise CELError(f"cannot format with %{verb}") from None
+        msg = f"cannot format with %{verb}"
+        raise CELError(msg) from None
 
 
 STRING_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {

@@ -14,8 +14,29 @@ from reconciler.controlplane.schema.node import Node
 NANO: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RESERVED: Final = frozenset(
-    """true false null in as break const continue else for function if import
-    let loop package namespace return var void while""".split()
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _ESCAPES: Final = (
@@ -121,9 +142,13 @@ def to_cel(value: Any, node: Node | None, *, resource: bool = False) -> Any:
         return _list(value, node)
     if isinstance(value, str):
         return _string(value, str(node.raw.get("format", "")))
-    if node.type == "number" and not isinstance(value, bool):
+    return _number(value, node.type)
+
+
+def _number(value: Any, kind: str) -> Any:
+    if kind == "number" and not isinstance(value, bool):
         return float(value)
-    if node.type == "integer" and isinstance(value, float):
+    if kind == "integer" and isinstance(value, float):
         return int(value)
     return value
 
@@ -189,7 +214,8 @@ def parse_timestamp(text: str) -> Timestamp:
     try:
         moment = datetime.fromisoformat(f"{whole}{rest}".upper())
     except ValueError as error:
-        raise CELError(f"invalid timestamp {text!r}") from error
+        msg = f"invalid timestamp {text!r}"
+        raise CELError(msg) from error
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     seconds = (zoned - _EPOCH) // timedelta(seconds=1)
     nanos = int((fraction or "").ljust(9, "0")[:9])
@@ -204,7 +230,8 @@ def parse_duration(text: str) -> Duration:
     """
     body = text.lstrip("+-")
     parts = _DURATION_PART.findall(body)
-    if body != "0" and "".join(n + u for n, u in parts) != body or not body:
-        raise CELError(f"invalid duration {text!r}")
+    if (body != "0" and "".join(n + u for n, u in parts) != body) or not body:
+        msg = f"invalid duration {text!r}"
+        raise CELError(msg)
     total = round(sum(float(n) * _UNITS[unit] for n, unit in parts))
     return Duration(-total if text.startswith("-") else total)
