@@ -95,9 +95,9 @@ def _ip(version: int) -> Callable[[str], bool]:
         try:
             # Go reads no zone, such as the one in fe80::1%eth0.
             address = ipaddress.ip_address(text)
-            return "%" not in text and address.version == version
         except ValueError:
             return False
+        return "%" not in text and address.version == version
 
     return check
 

@@ -22,7 +22,11 @@ from reconciler.controlplane.schema.cel.operators import (
     negate,
     select,
 )
-from reconciler.controlplane.schema.cel.values import CELError, unescape
+from reconciler.controlplane.schema.cel.values import (
+    CELError,
+    affordable,
+    unescape,
+)
 from reconciler.controlplane.schema.node import Node
 
 if TYPE_CHECKING:
@@ -136,7 +140,7 @@ def _binary(compiler: Compiler, tree: Tree[Token]) -> Code:
     left = compiler.compile(_subtree(operator, 0)).run
     right = compiler.compile(_subtree(tree, 1)).run
     apply = BINARY[str(operator.data)]
-    return Code(lambda v: apply(left(v), right(v)))
+    return Code(lambda v: affordable(apply(left(v), right(v))))
 
 
 def _unary(compiler: Compiler, tree: Tree[Token]) -> Code:
@@ -244,7 +248,7 @@ def _call(
     def run(variables: Variables) -> Any:
         values = [part(variables) for part in parts]
         try:
-            return function(*values)
+            return affordable(function(*values))
         except TypeError as error:
             # A wrong number of arguments, or a slip of an operand's type.
             raise CELError(OVERLOAD) from error

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import reduce
 from typing import Any, Final
 
+from reconciler.controlplane.schema.cel.addresses import ADDRESS_FUNCTIONS
 from reconciler.controlplane.schema.cel.operators import (
     OVERLOAD,
     add,
@@ -21,6 +22,7 @@ from reconciler.controlplane.schema.cel.operators import (
     is_number,
     less,
 )
+from reconciler.controlplane.schema.cel.quantities import QUANTITY_FUNCTIONS
 from reconciler.controlplane.schema.cel.strings import (
     STRING_FUNCTIONS,
     show,
@@ -216,6 +218,10 @@ def _or_value(value: Any, other: Any) -> Any:
     return value.value if _optional(value).present else other
 
 
+def _or(value: Any, other: Any) -> Optional:
+    return _optional(value) if _optional(value).present else _optional(other)
+
+
 def _read(kind: type, parse: Callable[[str], Any]) -> Function:
     return lambda v: v if isinstance(v, kind) else parse(text(v))
 
@@ -226,6 +232,8 @@ def _subset(left: Any, right: Any) -> bool:
 
 FUNCTIONS: Final[dict[str, Function]] = {
     **STRING_FUNCTIONS,
+    **QUANTITY_FUNCTIONS,
+    **ADDRESS_FUNCTIONS,
     "size": _size,
     "dyn": lambda v: v,
     "type": _type,
@@ -256,8 +264,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "hasValue": lambda v: _optional(v).present,
     "value": _value,
     "orValue": _or_value,
+    "or": _or,
     "optional.of": lambda v: Optional(present=True, value=v),
     "optional.none": Optional,
+    "optional.ofNonZeroValue": lambda v: (
+        Optional(present=True, value=v) if v else Optional()
+    ),
     "sets.contains": _subset,
     "sets.equivalent": lambda a, b: _subset(a, b) and _subset(b, a),
     "sets.intersects": lambda a, b: any(
@@ -266,4 +278,4 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "math.greatest": lambda v, *more: _extreme("max", v, *more),
     "math.least": lambda v, *more: _extreme("min", v, *more),
 }
-NAMESPACES: Final = frozenset(("optional", "sets", "math"))
+NAMESPACES: Final = frozenset(("ip", "math", "optional", "sets"))

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.controlplane.schema.cel.operators import OVERLOAD, boolean
-from reconciler.controlplane.schema.cel.values import CELError
+from reconciler.controlplane.schema.cel.values import (
+    STEPS,
+    CELError,
+    Optional,
+    Steps,
+)
 
 if TYPE_CHECKING:
     from lark import Token, Tree
@@ -62,7 +67,10 @@ def _loop(
         body = inner.compile(given[1]).run
 
         def evaluate(variables: Variables) -> Any:
+            steps: Steps = variables[STEPS]
+
             def each(item: Any) -> Any:
+                steps.take()
                 return body({**variables, name: item})
 
             return fold(_items(run(variables)), each)
@@ -134,6 +142,31 @@ def bind(compiler: Compiler, given: list[Tree[Token]]) -> Code:
     )
 
 
+def _optional_map(*, flat: bool) -> Build:
+    """Build ``optMap`` and ``optFlatMap``: a body for a value if any."""
+
+    def build(
+        compiler: Compiler, receiver: Code, given: list[Tree[Token]]
+    ) -> Code:
+        from reconciler.controlplane.schema.cel.compiler import Code
+
+        name, run = _name(given[0]), receiver.run
+        body = compiler.within(name, None).compile(given[1]).run
+
+        def evaluate(variables: Variables) -> Any:
+            value = run(variables)
+            if not isinstance(value, Optional):
+                raise CELError(OVERLOAD)
+            if not value.present:
+                return value
+            result = body({**variables, name: value.value})
+            return result if flat else Optional(present=True, value=result)
+
+        return Code(evaluate)
+
+    return build
+
+
 MACROS: Final[dict[str, Macro]] = {
     "all": Macro(_loop(_decides(stop=False))),
     "exists": Macro(_loop(_decides(stop=True))),
@@ -141,4 +174,6 @@ MACROS: Final[dict[str, Macro]] = {
     "existsOne": Macro(_loop(_exists_one)),
     "filter": Macro(_loop(_filter)),
     "map": Macro(_map, (2, 3)),
+    "optMap": Macro(_optional_map(flat=False)),
+    "optFlatMap": Macro(_optional_map(flat=True)),
 }

@@ -14,7 +14,7 @@ from reconciler.controlplane.schema.cel.compiler import (
     CompileError,
     Compiler,
 )
-from reconciler.controlplane.schema.cel.values import CELError
+from reconciler.controlplane.schema.cel.values import STEPS, CELError, Steps
 from reconciler.controlplane.schema.node import Node
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Program:
             CELError: it fails for these values.
         """
         try:
-            return self.run(dict(variables))
+            return self.run({**variables, STEPS: Steps()})
         except RecursionError as error:
             raise CELError("expression recursion limit exceeded") from error
 

@@ -11,6 +11,7 @@ from reconciler.controlplane.schema.cel.compiler import CompileError
 from reconciler.controlplane.schema.cel.operators import OVERLOAD
 from reconciler.controlplane.schema.cel.program import Program, compile_program
 from reconciler.controlplane.schema.cel.values import (
+    COST,
     CELError,
     Optional,
     to_cel,
@@ -277,6 +278,11 @@ class _Place:
 
 
 def _failure(error: str, rule: Rule) -> str:
+    if error.startswith(COST):
+        return (
+            f"'{error}': no further validation rules will be run due to call "
+            f"cost exceeds limit for rule: {rule.title()}"
+        )
     if error.startswith(OVERLOAD):
         return (
             f"'{error}': call arguments did not match a supported operator, "

@@ -61,6 +61,14 @@ class CELError(Exception):
     """An expression that fails for these values."""
 
 
+COST: Final = "operation cancelled: actual cost limit exceeded"
+MAX_STEPS: Final = 1_000_000
+"""Items that one evaluation may visit, and the longest value it may make."""
+
+STEPS: Final = "@steps"
+"""The variable that holds the steps left; no expression can name it."""
+
+
 class Uint(int):
     """An unsigned integer of CEL."""
 
@@ -89,6 +97,35 @@ class Optional:
 
     present: bool = False
     value: Any = None
+
+
+@dataclass(slots=True)
+class Steps:
+    """The steps that an evaluation has left."""
+
+    left: int = MAX_STEPS
+
+    def take(self) -> None:
+        """Take one step.
+
+        Raises:
+            CELError: there is none left.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise CELError(COST)
+
+
+def affordable(value: Any) -> Any:
+    """Return a value that is not too long to go on with.
+
+    Raises:
+        CELError: it is too long.
+    """
+    sized = isinstance(value, str | bytes | list)
+    if sized and len(value) > MAX_STEPS:
+        raise CELError(COST)
+    return value
 
 
 class SetList(list[Any]):
