@@ -98,7 +98,7 @@ def test_metrics_by_name():
     prompt, text = "What does a.b_name do?", "Return the name of it."
     assert style.score(prompt, "unused", text) == 1.0
     assert overlap.score("unused", text, text) == pytest.approx(1.0)
-    assert style.version() == "house-style/1"
+    assert style.version() == "house-style/2"
     assert "not a measure of whether the answer is true" in style.description
 
 

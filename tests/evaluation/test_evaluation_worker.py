@@ -88,7 +88,7 @@ def test_a_run_leaves_a_report_and_all_answers(make_model, start):
     assert report.gate in {"Passed", "Failed"}
     assert result.message == f"{report.gate}: {report.message}"
     assert report.decoding == "greedy decoding, at most 6 new tokens"
-    assert report.versions["house-style"] == "house-style/1"
+    assert report.versions["house-style"] == "house-style/2"
     assert result.metrics["ciLow"] == report.ci_low
 
 
