@@ -20,13 +20,12 @@ from typing import Any
 import kopf
 
 from reconciler.engine.app import App
-from reconciler.engine.controller import TerminalError, TransientError
+from reconciler.engine.controller import TerminalError
 from reconciler.engine.credentials import (
     ClientSettings,
     bearer_token,
     load_configuration,
 )
-from reconciler.engine.errors import UnavailableError
 from reconciler.engine.redact import one_line
 from reconciler.engine.resource import GROUP, VERSION, Resource
 
@@ -34,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Deliver = Callable[[str | None, Mapping[str, Any]], None]
 Probe = Callable[[], Mapping[str, Any]]
+Stop = Callable[[], object]
 
 # kopf takes its own finalizer off objects that no handler of it needs it
 # for. Ours is the engine's business, so kopf gets a name that nobody uses.
@@ -41,6 +41,7 @@ _KOPF_FINALIZER = f"{GROUP}/watcher"
 _PREFIX = f"watcher.{GROUP}"
 
 _STOP_SECONDS = 10.0
+_LOGIN_PAUSE = 5.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _LONGEST_PROBLEM = 300
@@ -70,7 +71,7 @@ class Backoffs:
 class KopfWatcher:
     """Implements `Watcher` with kopf.
 
-    What ends kopf once it has started (a kind that is gone, an answer that
+    What ends kopf (a kind that is gone, an answer that
     is not JSON, credentials that no longer work) makes it start over.
 
     Args:
@@ -84,9 +85,7 @@ class KopfWatcher:
         self._settings, self._liveness = settings, liveness
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None
-        self._running = None
-        self._error: Exception | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, Stop] | None = None
         self._ended = asyncio.Event()
 
     async def start(
@@ -95,17 +94,16 @@ class KopfWatcher:
         deliver: Deliver,
         probe: Probe,
     ) -> None:
-        """Start watching; returns when kopf's streams are being opened.
+        """Start watching; returns when kopf runs.
+
+        What keeps its streams from being opened is in the log, and tried
+        again.
 
         Args:
             kinds: what to watch.
             deliver: called in the current event loop with the type of each
                 event and the object.
             probe: what the health endpoint tells.
-
-        Raises:
-            TransientError: kopf did not start.
-            TerminalError: no credentials work.
         """
         loop, begun = asyncio.get_running_loop(), asyncio.Event()
         self._ended = asyncio.Event()
@@ -128,8 +126,6 @@ class KopfWatcher:
         )
         self._thread.start()
         await begun.wait()
-        if self._error is not None:
-            raise self._error
 
     async def stop(self) -> None:
         """End the streams and the thread, in bounded time."""
@@ -140,7 +136,7 @@ class KopfWatcher:
             loop, stop = self._running
             # A closed loop means that kopf ended by itself.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(stop.set)
+                loop.call_soon_threadsafe(stop)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._ended.wait()
@@ -151,14 +147,8 @@ class KopfWatcher:
             self._thread.join()
 
     async def ended(self) -> None:
-        """Wait until the watcher is no more.
-
-        Raises:
-            Exception: what ended it, if it was not `stop`.
-        """
+        """Wait until the watcher is no more, which only `stop` causes."""
         await self._ended.wait()
-        if self._error is not None:
-            raise self._error
 
     def _main(
         self,
@@ -166,20 +156,11 @@ class KopfWatcher:
         begun: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
-        started = threading.Event()
-
-        def tell() -> None:
-            started.set()
-            begun()
-
         pause = _FIRST_PAUSE
         try:
             while not self._stopping.is_set():
                 since = time.monotonic()
-                problem = self._attempt(watch, tell)
-                if not started.is_set():
-                    self._error = _as_ours(problem)
-                    return
+                problem = self._attempt(watch, begun)
                 if time.monotonic() - since > _LONGEST_PAUSE:
                     pause = _FIRST_PAUSE
                 if self._stopping.is_set():
@@ -199,17 +180,21 @@ class KopfWatcher:
         try:
             asyncio.run(self._operate(watch, begun))
         except Exception as error:
-            # Told by `start`, or in the log when it starts over.
+            # Whatever it is, other objects must not suffer from it; told in
+            # the log when kopf starts over.
             logger.debug("The watcher failed", exc_info=True)
             return error
         return None
 
     async def _operate(self, watch: Watch, begun: Callable[[], None]) -> None:
-        stop, started = asyncio.Event(), asyncio.Event()
-        self._running = (asyncio.get_running_loop(), stop)
+        started = asyncio.Event()
+        # Not with a stop flag: kopf leaves a task that waits for it, and at
+        # its end waits for that task.
+        operator = asyncio.ensure_future(self._operator(watch, started))
+        self._running = (asyncio.get_running_loop(), operator.cancel)
         if self._stopping.is_set():
-            # It was set before it could find our event.
-            return
+            # It was set before it could find the task.
+            operator.cancel()
 
         async def announce() -> None:
             await started.wait()
@@ -218,23 +203,27 @@ class KopfWatcher:
             watch.listed()
 
         announcing = asyncio.create_task(announce())
+        try:
+            await operator
+        except asyncio.CancelledError:
+            logger.debug("The watcher was stopped")
+        finally:
+            announcing.cancel()
+
+    async def _operator(self, watch: Watch, started: asyncio.Event) -> None:
         endpoint = (
             f"http://127.0.0.1:{self._liveness}/healthz"
             if self._liveness is not None
             else None
         )
-        try:
-            await kopf.operator(
-                registry=_registry(watch),
-                settings=_settings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=stop,
-                ready_flag=started,
-                liveness_endpoint=endpoint,
-            )
-        finally:
-            announcing.cancel()
+        await kopf.operator(
+            registry=_registry(watch),
+            settings=_settings(),
+            clusterwide=True,
+            standalone=True,
+            ready_flag=started,
+            liveness_endpoint=endpoint,
+        )
 
 
 @dataclass(frozen=True)
@@ -250,16 +239,6 @@ class Watch:
         """Say that all kinds were listed, which no object tells if none is."""
         for kind in self.kinds:
             self.deliver(None, {"kind": kind.definition.kind})
-
-
-def _as_ours(problem: Exception | None) -> Exception | None:
-    """Why kopf did not start, in the words that `App.run` promises."""
-    if problem is None or isinstance(problem, TerminalError | TransientError):
-        return problem
-    text = one_line(repr(problem), _LONGEST_PROBLEM)
-    found = UnavailableError(f"the watcher did not start: {text}")
-    found.__cause__ = problem
-    return found
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -289,7 +268,13 @@ def _registry(watch: Watch) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry, id="login")
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await _connection(watch.settings)
+        try:
+            return await _connection(watch.settings)
+        except TerminalError as error:
+            # Somebody may be replacing them right now.
+            raise kopf.TemporaryError(
+                str(error), delay=_LOGIN_PAUSE
+            ) from error
 
     @kopf.on.probe(registry=registry, id="reconciler")
     async def health(**_: Any) -> Mapping[str, Any]:
