@@ -131,3 +131,90 @@ async def test_release_lets_the_next_one_start_at_once(server, candidate):
         await waiting
     await leader.release()  # of what is not ours: changes nothing
     assert spec(server)["holderIdentity"] == "b"
+
+
+async def test_a_killed_leader_is_followed_by_exactly_one(server, candidate):
+    leader = candidate("a")
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    await asyncio.sleep(12)
+    since = asyncio.get_running_loop().time()
+    others = {name: candidate(name) for name in "bc"}
+    waiting = {
+        name: asyncio.create_task(one.acquire())
+        for name, one in others.items()
+    }
+    await asyncio.sleep(1)
+    holding.cancel()  # kill -9: no release
+    async with asyncio.timeout(40):
+        done, still = await asyncio.wait(
+            waiting.values(), return_when=asyncio.FIRST_COMPLETED
+        )
+    assert asyncio.get_running_loop().time() - since > TERMS.duration
+    await asyncio.sleep(1)
+    (name,) = [n for n, task in waiting.items() if task in done]
+    assert spec(server)["holderIdentity"] == name
+    next_holding = asyncio.create_task(others[name].hold())
+    await asyncio.sleep(60)
+    assert not any(task.done() for task in still)
+    assert not next_holding.done()
+    for task in [next_holding, *still]:
+        task.cancel()
+
+
+async def test_a_renewal_whose_reply_was_lost_is_not_the_end(
+    server, candidate
+):
+    leader = candidate("a")
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    patch, lost = server.merge_patch, 0
+
+    async def repeated(*args):
+        # What the transport does: it sends again, and gets the conflict
+        # with its own first request.
+        nonlocal lost
+        await patch(*args)
+        if lost < 3:
+            lost += 1
+            await patch(*args)
+        return {}
+
+    server.merge_patch = repeated
+    await asyncio.sleep(100)
+    assert lost == 3
+    assert not holding.done()
+    holding.cancel()
+
+
+async def test_a_lead_that_was_won_too_long_ago_is_not_taken(
+    server, candidate
+):
+    leader = candidate("a")
+    create, slow = server.create, 12.0
+
+    async def late(body):
+        made = await create(body)
+        await asyncio.sleep(slow)
+        return made
+
+    server.create = late
+    acquiring = asyncio.create_task(leader.acquire())
+    await asyncio.sleep(13)
+    assert not acquiring.done()
+    async with asyncio.timeout(10):
+        await acquiring
+    assert spec(server)["holderIdentity"] == "a"
+
+
+async def test_releasing_is_bounded_and_never_fails(server, candidate):
+    leader = candidate("a")
+    await leader.acquire()
+
+    async def hang(*_):
+        await asyncio.sleep(1e6)
+
+    server.merge_patch = hang
+    began = asyncio.get_running_loop().time()
+    await leader.release()
+    assert asyncio.get_running_loop().time() - began <= TERMS.renew
