@@ -165,7 +165,7 @@ def _prune(
     """Remove what the manager applied last time and nobody owns now."""
     if last is None or not last.owned:
         return merged
-    dropped = with_named(last.owned, shape)
+    dropped = with_named(last.owned, shape) - UNTRACKED
     owned = with_named((p for m in current for p in m.owned), shape)
     everything = with_named(field_set(merged, shape), shape)
     left = with_named(field_set(remove(merged, dropped, shape), shape), shape)
