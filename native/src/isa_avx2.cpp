@@ -64,8 +64,10 @@ void scan_half(const std::uint8_t* block, std::size_t groups,
     __m256i narrow[kQueries];
     for (auto& sum : narrow) sum = _mm256_setzero_si256();
     for (std::size_t i = g; i < g + 4; ++i) {
-      const __m256i codes = _mm256_loadu_si256(
-          reinterpret_cast<const __m256i*>(block + i * kGroupBytes));
+      const std::uint8_t* group = block + i * kGroupBytes;
+      const __m256i codes =
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(group));
+      _mm_prefetch(reinterpret_cast<const char*>(group + 8192), _MM_HINT_T0);
       const __m256i low = _mm256_and_si256(codes, mask);
       const __m256i high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), mask);
       for (std::size_t q = 0; q < kQueries; ++q) {
@@ -93,7 +95,6 @@ void scan_queries(const std::uint8_t* high, std::size_t groups,
                   std::int32_t* dots, std::size_t stride) {
   for (std::size_t b = 0; b < blocks; ++b) {
     const std::uint8_t* block = high + b * groups * kGroupBytes;
-    _mm_prefetch(reinterpret_cast<const char*>(block + 8192), _MM_HINT_T0);
     std::int32_t* out = dots + b * kBlockRows;
     scan_half<kQueries>(block, groups, queries, out, stride);
     scan_half<kQueries>(block + 32, groups, queries, out + 8, stride);

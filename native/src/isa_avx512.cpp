@@ -96,6 +96,39 @@ void scan_blocks(const std::uint8_t* block, std::size_t groups,
   }
 }
 
+// One query: memory is the limit, so codes are read strictly in order, and four
+// sums keep additions from waiting for each other.
+void scan_one(const std::uint8_t* high, std::size_t groups,
+              std::size_t blocks, const std::int8_t* query,
+              std::int32_t* dots) {
+  constexpr std::size_t ahead = 8192;
+  const __m512i mask = _mm512_set1_epi8(15);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    __m512i sums[4];
+    for (auto& sum : sums) sum = _mm512_setzero_si512();
+    for (std::size_t g = 0; g < groups; g += 2) {
+      for (std::size_t i = 0; i < 2; ++i) {
+        const std::uint8_t* group = high + (g + i) * kGroupBytes;
+        _mm_prefetch(reinterpret_cast<const char*>(group + ahead),
+                     _MM_HINT_T0);
+        const __m512i codes = _mm512_loadu_si512(group);
+        const std::int8_t* a = query + (g + i) * kGroupDims;
+        sums[2 * i] = multiply_add(
+            sums[2 * i], _mm512_and_si512(codes, mask), broadcast(a));
+        sums[2 * i + 1] = multiply_add(
+            sums[2 * i + 1],
+            _mm512_and_si512(_mm512_srli_epi16(codes, 4), mask),
+            broadcast(a + 4));
+      }
+    }
+    const __m512i first = _mm512_add_epi32(sums[0], sums[1]);
+    const __m512i second = _mm512_add_epi32(sums[2], sums[3]);
+    _mm512_storeu_si512(dots + b * kBlockRows,
+                        _mm512_add_epi32(first, second));
+    high += groups * kGroupBytes;
+  }
+}
+
 template <std::size_t kQueries, std::size_t kBlocks>
 void scan_queries(const std::uint8_t* high, std::size_t groups,
                   std::size_t blocks, const std::int8_t* const* queries,
@@ -121,8 +154,7 @@ void scan(const std::uint8_t* high, std::size_t groups, std::size_t blocks,
                        stride);
   }
   for (; q < count; ++q) {
-    scan_queries<1, 4>(high, groups, blocks, queries + q, dots + q * stride,
-                       stride);
+    scan_one(high, groups, blocks, queries[q], dots + q * stride);
   }
 }
 

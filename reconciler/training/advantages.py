@@ -23,6 +23,7 @@ def gae(
     gamma: float,
     lam: float,
     bootstrap: ArrayLike | None = None,
+    out: tuple[Floats, Floats] | None = None,
 ) -> tuple[Floats, Floats]:
     """Generalised advantage estimation.
 
@@ -38,6 +39,8 @@ def gae(
         lam: 0 (one step) to 1 (the whole return).
         bootstrap: the value after the last step of each trajectory, for one
             that was cut off; None: 0, every trajectory ended.
+        out: two float32 arrays of one number a step to fill and return.
+            Fresh memory costs more than the computation: reuse them.
 
     Returns:
         advantages, and returns (advantages plus values), float32.
@@ -60,12 +63,14 @@ def gae(
     if len(last) != len(bounds) - 1:
         msg = f"{len(last)} last values for {len(bounds) - 1} trajectories"
         raise ValueError(msg)
-    kernels = native()
-    if kernels is None:
-        return reference_gae(r, v, bounds, gamma, lam, last)
     # One array for both: numpy asks for huge pages from 4 MiB on, and half of
     # the time would go to page faults without.
-    advantages, returns = np.empty((2, len(r)), np.float32)
+    advantages, returns = out or np.empty((2, len(r)), np.float32)
+    kernels = native()
+    if kernels is None:
+        found = reference_gae(r, v, bounds, gamma, lam, last)
+        advantages[:], returns[:] = found
+        return advantages, returns
     kernels.gae(r, v, last, bounds, gamma, lam, advantages, returns)
     return advantages, returns
 

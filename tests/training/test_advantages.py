@@ -154,6 +154,22 @@ def test_what_does_not_fit_is_refused() -> None:
         gae([[1]], [[1]], [0, 1], 0.9, 0.9)
 
 
+def test_buffers_are_filled_and_returned(monkeypatch) -> None:
+    rewards, values, offsets, last = ragged([30, 2])
+    expected = gae(rewards, values, offsets, 0.99, 0.95, last)
+    out = np.zeros(32, np.float32), np.zeros(32, np.float32)
+    found = gae(rewards, values, offsets, 0.99, 0.95, last, out=out)
+    assert found[0] is out[0]
+    assert found[1] is out[1]
+    np.testing.assert_array_equal(out[0], expected[0])
+    np.testing.assert_array_equal(out[1], expected[1])
+    short = np.zeros(31, np.float32), np.zeros(32, np.float32)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"value|shape"):
+            gae(rewards, values, offsets, 0.99, 0.95, last, out=short)
+        monkeypatch.setattr(advantages, "native", lambda: None)
+
+
 def test_it_works_without_the_extension(monkeypatch) -> None:
     rewards, values, offsets, last = ragged([30, 2])
     ours = gae(rewards, values, offsets, 0.99, 0.95, last)
