@@ -53,7 +53,9 @@ def compile_regex(pattern: str) -> re.Pattern[str]:
         if token["posix"] and in_class:
             out.append(_posix(token["posix"]))
         elif token["open"] and in_class:
-            out.append(re.escape(text[0]) + text[1:].replace("]", ""))
+            # A bracket inside a class is a plain character; one that closes
+            # the class may have come along.
+            out.append(re.escape(text[0]) + text[1:])
             in_class = "]" not in text
         elif token["open"]:
             out.append(text.replace("]", r"\]"))
