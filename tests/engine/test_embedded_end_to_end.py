@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -12,12 +16,29 @@ from reconciler.controlplane.thread import ControlPlaneThread
 from reconciler.engine import shell
 from reconciler.engine.app import App
 from reconciler.engine.client import KubeClient
-from reconciler.engine.controller import TerminalError
+from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.credentials import ClientSettings
 from reconciler.engine.install import install_crds
 from reconciler.engine.lease import LeaseTerms
 from reconciler.engine.resource import API_VERSION, FINALIZER
 
+PROGRAM = """
+import asyncio, pathlib, signal, sys
+from reconciler.engine import shell
+from reconciler.engine.app import App
+from reconciler.engine.credentials import ClientSettings
+
+async def main():
+    stop, ready = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    app = App([], ClientSettings(kubeconfig=pathlib.Path(sys.argv[1])))
+    task = asyncio.create_task(shell.run(app, stop, ready))
+    await ready.wait()
+    print("ready", flush=True)
+    await task
+
+asyncio.run(main())
+"""
 WHERE = (API_VERSION, "Widget", "default")
 PATIENCE = 20.0
 
@@ -127,11 +148,11 @@ async def test_a_burst_of_edits_collapses(client, settings, new_toy):
 
     controller.work = work
     async with running(App([controller], settings)):
-        for size in range(20, 60):
+        for size in range(20, 70):
             await put(client, "one", size=size)
-        await until(lambda: ready_widget(client, "one", 40))
-    assert controller.world == {"one": 59}
-    assert len(controller.effects) < 20
+        await until(lambda: ready_widget(client, "one", 50))
+    assert controller.world == {"one": 69}
+    assert len(controller.effects) < 25
     assert max(controller.effect_keys.values()) == 1
 
 
@@ -145,7 +166,7 @@ async def test_a_steady_state_writes_nothing(client, settings, new_toy):
         await until(lambda: events(client, "two"))
         before = await versions(client)
         passes = controller.passes
-        await until(lambda: controller.passes > passes + 40)
+        await until(lambda: controller.passes > passes + 80)
         assert await versions(client) == before
 
 
@@ -229,6 +250,67 @@ async def test_a_missing_kind_is_said_at_once(settings, new_toy):
             pass
 
 
+async def test_deletion_waits_for_the_app(client, settings, new_toy):
+    controller = new_toy().controller
+    async with running(App([controller], settings)):
+        await put(client, "one", size=3)
+        await until(lambda: ready_widget(client, "one"))
+    await client.delete(*WHERE, "one")
+    raw = await client.get(*WHERE, "one")
+    assert raw["metadata"]["deletionTimestamp"]
+    assert controller.world == {"one": 3}
+    refuse = True
+
+    def hook(at):
+        if at == "before" and refuse:
+            msg = "the disk is busy"
+            raise TransientError(msg)
+
+    controller.hook = hook
+    async with running(App([controller], settings)):
+
+        async def told():
+            raw = await client.get(*WHERE, "one")
+            return "the disk is busy" in str(raw["status"])
+
+        await until(told)
+        refuse = False
+
+        async def gone():
+            return await client.get(*WHERE, "one") is None
+
+        await until(gone)
+    assert controller.effects == ["Resize to 3", "Destroy"]
+
+
+async def test_an_unreadable_object_says_so_and_recovers(
+    client, settings, new_toy
+):
+    await put(client, "one", partner="ok-here")
+    controller = new_toy().controller
+
+    class Strict(controller.kind):
+        @classmethod
+        def parse(cls, raw):
+            if raw["spec"].get("partner") == "ok-here":
+                return super().parse({**raw, "spec": {"size": "many"}})
+            return super().parse(raw)
+
+    controller.kind = Strict
+    async with running(App([controller], settings)):
+
+        async def stalled():
+            raw = await client.get(*WHERE, "one")
+            kinds = raw["status"].get("conditions", ())
+            return [c for c in kinds if c["type"] == "Stalled"]
+
+        (condition,) = await until(stalled)
+        assert condition["reason"] == "InvalidObject"
+        await put(client, "one", size=3)
+        await until(lambda: ready_widget(client, "one", 2))
+        assert await stalled() == []
+
+
 async def test_two_processes_one_leader(client, settings, new_toy):
     first, second = new_toy().controller, new_toy().controller
     second.world = first.world  # two processes, one world
@@ -254,24 +336,132 @@ async def test_two_processes_one_leader(client, settings, new_toy):
         await spare
 
 
-async def test_a_server_that_restarts_is_found_again(
-    tmp_path, widget_kind, new_toy
-):
-    plane = ControlPlaneThread(tmp_path)
-    plane.start()
-    settings = ClientSettings(kubeconfig=plane.kubeconfig)
-    client = KubeClient(settings)
-    await client.open()
-    await install_crds(client, [widget_kind])
+@pytest.fixture
+async def own(tmp_path, widget_kind):
+    """A server of our own, to stop and start."""
+    own = OwnServer(tmp_path)
+    await own.start()
+    own.client = KubeClient(ClientSettings(kubeconfig=own.kubeconfig))
+    await own.client.open()
+    await install_crds(own.client, [widget_kind])
+    yield own
+    await own.client.close()
+    await own.stop()
+
+
+class OwnServer:
+    def __init__(self, state):
+        self.state, self.kubeconfig = state, state / "kubeconfig"
+        self.plane = None
+
+    async def start(self):
+        self.plane = ControlPlaneThread(self.state, kubeconfig=self.kubeconfig)
+        await asyncio.to_thread(self.plane.start)
+
+    async def stop(self):
+        await asyncio.to_thread(self.plane.stop)
+
+    @property
+    def settings(self):
+        return ClientSettings(kubeconfig=self.kubeconfig, attempts=2)
+
+
+async def test_a_server_that_restarts_is_found_again(own, new_toy):
     controller = new_toy().controller
-    async with running(App([controller], settings)):
-        await put(client, "one", size=3)
-        await until(lambda: ready_widget(client, "one"))
-        await asyncio.to_thread(plane.stop)
-        plane = ControlPlaneThread(tmp_path)
-        await asyncio.to_thread(plane.start)
-        await put(client, "one", size=4)
-        await until(lambda: ready_widget(client, "one", 2))
-    await client.close()
-    plane.stop()
+    async with running(App([controller], own.settings)):
+        await put(own.client, "one", size=3)
+        await until(lambda: ready_widget(own.client, "one"))
+        await own.stop()
+        await own.start()
+        await put(own.client, "one", size=4)
+        await until(lambda: ready_widget(own.client, "one", 2))
     assert controller.world == {"one": 4}
+    assert max(controller.effect_keys.values()) == 1
+
+
+async def test_what_is_due_while_the_server_is_away_is_done_once(own, new_toy):
+    controller = new_toy(requeue_after=0.05).controller
+    app = App([controller], own.settings)
+    async with running(app):
+        await put(own.client, "one", size=3)
+        await until(lambda: ready_widget(own.client, "one"))
+        await own.stop()
+        controller.world["one"] = 2  # drift, found by the next look
+        await until(lambda: app.metrics.passes("transient") >= 2)
+        await own.start()
+        await until(lambda: controller.world == {"one": 3})
+
+        async def settled():
+            return await ready_widget(own.client, "one")
+
+        await until(settled)
+    assert controller.effects == ["Resize to 3", "Resize to 3"]
+
+
+async def test_what_changed_while_both_were_away_is_found(own, new_toy):
+    controller = new_toy().controller
+    async with running(App([controller], own.settings)):
+        await put(own.client, "one", size=3)
+        await put(own.client, "two", size=3)
+        await until(lambda: ready_widget(own.client, "one"))
+        await until(lambda: ready_widget(own.client, "two"))
+    await put(own.client, "one", size=4)
+    await own.client.delete(*WHERE, "two")
+    await own.stop()
+    await own.start()
+    async with running(App([controller], own.settings)):
+        await until(lambda: ready_widget(own.client, "one", 2))
+        await until(lambda: controller.world == {"one": 4})
+    assert sorted(controller.effects) == [
+        "Destroy",
+        "Resize to 3",
+        "Resize to 3",
+        "Resize to 4",
+    ]
+
+
+@pytest.mark.parametrize("server", ["up", "down"])
+async def test_the_end_is_prompt_and_leaves_nothing_behind(
+    own, new_toy, server
+):
+    tasks, threads = asyncio.all_tasks(), threading.active_count()
+    controller = new_toy().controller
+    stop, ready = asyncio.Event(), asyncio.Event()
+    app = App([controller], own.settings)
+    task = asyncio.create_task(shell.run(app, stop, ready))
+    await ready.wait()
+    await put(own.client, "one", size=3)
+    await until(lambda: ready_widget(own.client, "one"))
+    if server == "down":
+        await own.stop()
+        threads -= 1
+    began = time.monotonic()
+    stop.set()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert time.monotonic() - began < 3
+    left = asyncio.all_tasks() - tasks
+    assert not [task for task in left if not task.done()]
+    assert all(t.name != "kopf" for t in threading.enumerate())
+    if server == "down":
+        await own.start()
+
+
+async def test_a_signal_ends_a_process_that_runs_the_app(own):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(own.kubeconfig),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert await process.stdout.readline() == b"ready\n"
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+        assert time.monotonic() - began < 5
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
