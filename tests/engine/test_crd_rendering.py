@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections import Counter
 from typing import Annotated, Any, ClassVar, Literal
 
+import celpy
 import pytest
 from pydantic import Field
 
 from reconciler.cli.crds import main
 from reconciler.cli.kinds import KINDS
-from reconciler.engine.crd import place_rules, render_crd, write_crds
+from reconciler.engine.crd import (
+    place_rules,
+    render_crd,
+    render_yaml,
+    write_crds,
+)
 from reconciler.engine.resource import (
     Definition,
     Part,
@@ -199,7 +209,11 @@ def test_a_rule_that_points_nowhere_is_an_error():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.definition.kind)
 def test_every_kind_keeps_the_rules_of_structural_schemas(kind):
     (version,) = render_crd(kind)["spec"]["versions"]
-    for node in nodes(version["schema"]["openAPIV3Schema"]):
+    root = version["schema"]["openAPIV3Schema"]
+    properties = dict(root["properties"])
+    for name in ("apiVersion", "kind"):  # the server knows their limits
+        del properties[name]
+    for node in nodes({**root, "properties": properties}):
         assert node["type"] in {
             "object",
             "array",
@@ -210,10 +224,73 @@ def test_every_kind_keeps_the_rules_of_structural_schemas(kind):
         }
         assert not {"$ref", "anyOf", "oneOf", "allOf", "title"} & set(node)
         assert not ("properties" in node and "additionalProperties" in node)
-        if node["type"] == "array":
-            assert node["maxItems"] <= 10000
+        match node["type"]:
+            case "array":
+                assert node["maxItems"] <= 10000
+            case "string" if "enum" not in node:
+                assert node["maxLength"] <= 1 << 20
+            case "object" if "additionalProperties" in node:
+                assert node["maxProperties"] <= 10000
         keys = node.get("x-kubernetes-list-map-keys", ())
         assert set(keys) <= set(node.get("items", {}).get("required", ()))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.definition.kind)
+def test_every_kind_has_its_rules_columns_and_status_default(kind):
+    (version,) = render_crd(kind)["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    placed = [
+        rule["rule"]
+        for node in nodes(schema)
+        for rule in node.get("x-kubernetes-validations", ())
+    ]
+    declared = Counter(rule.rule for rule in kind.definition.rules)
+    assert declared <= Counter(placed)  # parts may bring their own
+    for rule in placed:
+        celpy.Environment().compile(rule)
+    columns = [c["name"] for c in version["additionalPrinterColumns"]]
+    assert columns[:2] == ["Ready", "Reason"]
+    assert columns[-2:] == ["Status", "Age"]
+    assert len(set(columns)) == len(columns)
+    assert schema["properties"]["status"]["default"] == {
+        "observedGeneration": -1
+    }
+    assert "default" not in schema["properties"]["spec"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.definition.kind)
+def test_columns_and_selectable_fields_point_at_fields(kind):
+    (version,) = render_crd(kind)["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    paths = [c["jsonPath"] for c in version["additionalPrinterColumns"]]
+    paths += [f["jsonPath"] for f in version.get("selectableFields", ())]
+    for path in paths:
+        node = schema
+        for step in filter(None, path.partition("[")[0].split(".")):
+            if step == "metadata":
+                break
+            assert step in node["properties"], f"{path} leads nowhere"
+            node = node["properties"][step]
+
+
+def test_the_bytes_do_not_depend_on_the_process():
+    program = (
+        "from reconciler.cli.kinds import KINDS\n"
+        "from reconciler.engine.crd import render_yaml\n"
+        "print(''.join(map(render_yaml, KINDS)), end='')"
+    )
+    here = "".join(map(render_yaml, KINDS))
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        there = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            check=True,
+            env=env,
+            text=True,
+            timeout=60,
+        ).stdout
+        assert there == here
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.definition.kind)
