@@ -90,6 +90,9 @@ def decode(entries: Any) -> Managers:
         ValueError: an entry is malformed.
     """
     result: Managers = {}
+    if not isinstance(entries, list | None):
+        msg = "managedFields is not a list"
+        raise ValueError(msg)  # noqa: TRY004 - data, not a wrong argument
     for entry in entries or ():
         manager = _decode_entry(entry)
         result[manager.identity()] = manager

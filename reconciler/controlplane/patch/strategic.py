@@ -84,8 +84,9 @@ def _retain(result: dict[str, Any], patch: dict[str, Any]) -> None:
     retained = patch.get(_RETAIN)
     if retained is None:
         return
-    fields = {name for name in patch if not name.startswith("$")}
-    if not isinstance(retained, list) or not fields <= set(retained):
+    fields = [name for name in patch if not name.startswith("$")]
+    listed = isinstance(retained, list)
+    if not listed or any(name not in retained for name in fields):
         raise PatchError(
             "$retainKeys list doesn't contain all fields in the patch"
         )
