@@ -21,7 +21,12 @@ from reconciler.engine.errors import (
     NotFoundError,
 )
 from reconciler.engine.plan import Action
-from reconciler.engine.resource import ObjectKey, parse_duration
+from reconciler.engine.resource import (
+    ANNOTATIONS,
+    API_VERSION,
+    ObjectKey,
+    parse_duration,
+)
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.live import stale
@@ -29,6 +34,7 @@ from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import Observation, Problem
 from reconciler.gitops.plan import (
+    Acknowledge,
     Apply,
     Commit,
     ConfigPlan,
@@ -198,6 +204,8 @@ class ConfigRepositoryController:
                 await self._prune(ctx, desired, memory, action)
             case Commit():
                 await self._commit(ctx, desired, memory, action)
+            case Acknowledge():
+                await _acknowledge(ctx, memory, action)
             case Tell():
                 _tell(ctx, desired, memory, action)
             case _:
@@ -264,6 +272,21 @@ class ConfigRepositoryController:
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         await promoter.commit(ctx, action.promotion, builder, now)
+
+
+async def _acknowledge(
+    ctx: Context, memory: Memory, action: Acknowledge
+) -> None:
+    told = action.promotion
+    noted = {ANNOTATIONS.promotion_recorded: told.generation}
+    await ctx.client.merge_patch(
+        API_VERSION,
+        "Model",
+        told.namespace,
+        told.model,
+        {"metadata": {"annotations": noted}},
+    )
+    memory.acknowledged.add(told.token)
 
 
 def _announce(

@@ -81,6 +81,9 @@ class Memory:
     told: Problem | None = None
     """The problem that the newest warning event was about."""
 
+    acknowledged: set[str] = field(default_factory=set)
+    """Tokens of reverted promotions that their Models were told of."""
+
     searched: dict[str, str] = field(default_factory=dict)
     """Token of a promotion to the revision whose history lacks it."""
 

@@ -76,6 +76,10 @@ class WriteBackState:
     pending: tuple[Promotion, ...] = ()
     """To be committed now."""
 
+    reverted: tuple[Promotion, ...] = ()
+    """In the history, and taken back by a person before their Model's
+    controller saw the new pin: the Model has to be told."""
+
     problem: Problem | None = None
     """Why an earlier attempt failed; waits for the retry interval."""
 

@@ -75,6 +75,18 @@ class Commit(Action):
 
 
 @dataclass(frozen=True)
+class Acknowledge(Action):
+    """Tell a Model that its promotion is in the history, and taken back."""
+
+    promotion: Promotion
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"acknowledge that {self.promotion.token} was reverted"
+
+
+@dataclass(frozen=True)
 class Tell(Action):
     """Say in one event what the actions before it did."""
 
@@ -166,7 +178,11 @@ def _commits(
 ) -> tuple[Action, ...]:
     if observed.write_back.problem is not None:
         return ()
-    return tuple(
+    reverted = tuple(
+        Acknowledge(_key(desired, "acknowledge", p.token), p)
+        for p in observed.write_back.reverted
+    )
+    return reverted + tuple(
         Commit(_key(desired, "commit", p.token), p)
         for p in observed.write_back.pending
     )

@@ -72,40 +72,48 @@ class Promoter:
             return WriteBackState(commit=commit)
         failed = self.memory.write_failure
         if failed and failed.holds(self.desired, found.enforced, now):
-            return WriteBackState((), failed.problem, commit)
+            return WriteBackState(problem=failed.problem, commit=commit)
         models = [
             state.desired
             for state in found.objects or ()
             if state.desired.id.kind == "Model"
         ]
-        pending = [
-            promotion
+        decided = [
+            (promotion, await self._decide(models, promotion, found.enforced))
             for namespace in sorted({m.id.namespace for m in models})
             for promotion in promotions(objects, namespace)
-            if await self._unwritten(models, promotion, found.enforced)
         ]
-        return WriteBackState(tuple(pending), None, commit)
+        return WriteBackState(
+            pending=tuple(p for p, d in decided if d is Decision.WRITE),
+            reverted=tuple(
+                p
+                for p, d in decided
+                if d is Decision.REVERTED
+                and p.token not in self.memory.acknowledged
+            ),
+            commit=commit,
+        )
 
-    async def _unwritten(
+    async def _decide(
         self,
         models: Sequence[DesiredObject],
         promotion: Promotion,
         revision: str,
-    ) -> bool:
+    ) -> Decision:
         wanted = model_id(promotion)
         defined = next((m for m in models if m.id == wanted), None)
         known = promotion.token in self.memory.records.promotions
-        if decide(promotion, defined, recorded=known) is not Decision.WRITE:
-            return False
+        decision = decide(promotion, defined, recorded=known)
         searched = self.memory.searched
-        if searched.get(promotion.token) != revision:
-            recorded = await self.threads.run(
-                self._recorded, promotion.token, revision
-            )
-            if recorded:
-                return False
-            searched[promotion.token] = revision
-        return True
+        if (
+            decision is not Decision.WRITE
+            or searched.get(promotion.token) == revision
+        ):
+            return decision
+        if await self.threads.run(self._recorded, promotion.token, revision):
+            return decide(promotion, defined, recorded=True)
+        searched[promotion.token] = revision
+        return decision
 
     def _recorded(self, token: str, revision: str) -> bool:
         """Whether the history of a revision has the promotion."""

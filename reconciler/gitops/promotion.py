@@ -20,13 +20,13 @@ class Promotion:
     """spec.generation when it was promoted. If the branch says something
     else by now, a person decided meanwhile and nothing is written."""
 
-    uid: str = ""
-    """uid of the generation's object: a lineage that was begun anew has the
-    same names, and its promotions are others."""
-
     evidence: tuple[str, ...] = ()
     """Lines for the commit message: improvement with its interval, gate,
     digests."""
+
+    uid: str = ""
+    """uid of the generation's object: a lineage that was begun anew has the
+    same names, and its promotions are others."""
 
     @property
     def token(self) -> str:

@@ -49,7 +49,10 @@ class Decision(enum.Enum):
     """The branch names the generation."""
 
     OVERRULED = "Overruled"
-    """A person changed or reverted it: theirs is the last word."""
+    """A person chose another generation: theirs is the last word."""
+
+    REVERTED = "Reverted"
+    """It was written, and a person took it back."""
 
     ABSENT = "Absent"
     """The folder does not define the Model."""
@@ -87,8 +90,10 @@ def decide(
     current = spec.get("generation") if isinstance(spec, dict) else None
     if current == promotion.generation:
         return Decision.RECORDED
-    if recorded or (current or None) != promotion.previous:
+    if (current or None) != promotion.previous:
         return Decision.OVERRULED
+    if recorded:
+        return Decision.REVERTED
     return Decision.WRITE
 
 

@@ -45,6 +45,7 @@ class Cluster:
         self.namespaces = {"default"}
         self.kinds = set(BUILTIN)
         self.writes: list[str] = []
+        self.annotated: list[tuple[str, dict[str, str]]] = []
         self.dry_runs = 0
         self.counter = 0
         self.refuse: Callable[[dict[str, Any], bool], str | None] = (
@@ -167,8 +168,20 @@ class Cluster:
         self.applied.pop(key, None)
         return True
 
-    async def merge_patch(self, *_: Any) -> dict[str, Any]:
-        raise AssertionError("gitops never patches")
+    async def merge_patch(
+        self,
+        _api_version: str,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        patch: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Only annotations are ever patched; here they are only noted."""
+        assert list(patch) == ["metadata"]
+        ((key, values),) = patch["metadata"].items()
+        assert key == "annotations"
+        self.annotated.append((f"{kind}/{namespace}/{name}", values))
+        return dict(self.objects[kind, namespace or "", name])
 
     def edit(self, kind: str, name: str, **spec: Any) -> None:
         """A person changes an object behind our back."""

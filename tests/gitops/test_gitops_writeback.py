@@ -132,6 +132,8 @@ async def test_a_revert_wins_for_ever(
     await engine.settle()
     assert pinned(engine) is None
     assert shared.head == head
+    noted = {"reconciler.dev/promotion-recorded": "docs-2"}
+    assert engine.cluster.annotated == [("Model/default/docs", noted)]
     third = Promotion("default", "docs", "docs-3")
     models.promoted = [SECOND, third]
     await engine.settle()
