@@ -80,9 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["controlplane"]:
-        from reconciler.controlplane import cli
+        from reconciler.controlplane.cli import main as controlplane
 
-        return cli.main(words[1:])
+        return controlplane(words[1:])
     arguments = parser().parse_args(words)
     try:
         code: int = arguments.run(arguments)
