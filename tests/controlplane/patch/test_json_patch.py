@@ -1,261 +1,329 @@
-"""JSON patch: what operations do, and how the server words failures."""
+"""JSON patch: operations, codes, and the server's own habits."""
 
 import copy
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.controlplane.patch import PatchError, json_patch
-from reconciler.controlplane.patch.json_patch import (
-    MAX_COPIED,
-    MAX_OPERATIONS,
-)
+from reconciler.controlplane.patch.json_patch import MAX_COPIED, REJECTED
 from reconciler.controlplane.schema.values import same
 
-NAMES = st.sampled_from(["a", "b", "c/d", "e~f", "", "0"])
-VALUES = st.recursive(
-    st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.none(),
+
+def op(name, path, *value, **more):
+    entry = {"op": name, "path": path, **more}
+    return {**entry, "value": value[0]} if value else entry
+
+
+DOC = {"a": {"b": 1, "c": [1, 2, 3]}, "x/y": 1, "m~n": 2, "": 3, "n": None}
+
+
+@pytest.mark.parametrize(
+    ("ops", "wanted"),
+    [
+        ([], DOC),
+        ([op("add", "/d", 4)], {**DOC, "d": 4}),
+        ([op("add", "/a/d", {"e": 1})], None),
+        ([op("add", "/a", 9)], {**DOC, "a": 9}),
+        ([op("remove", "/a")], {k: v for k, v in DOC.items() if k != "a"}),
+        ([op("replace", "/a", [])], {**DOC, "a": []}),
+        ([op("replace", "/x~1y", 5)], {**DOC, "x/y": 5}),
+        ([op("replace", "/m~0n", 5)], {**DOC, "m~n": 5}),
+        ([op("replace", "/", 5)], {**DOC, "": 5}),
+        ([op("test", "/a/b", 1)], DOC),
+        ([op("test", "/a/c", [1, 2, 3])], DOC),
+        ([op("test", "/n", None)], DOC),
+        ([op("test", "/absent", None)], DOC),
+        ([op("test", "/absent")], DOC),
+        ([op("test", "", DOC)], DOC),
+        ([op("copy", "/d", **{"from": "/a/b"})], {**DOC, "d": 1}),
+        (
+            [op("move", "/d", **{"from": "/x~1y"})],
+            {**{k: v for k, v in DOC.items() if k != "x/y"}, "d": 1},
+        ),
+        ([op("add", "/d")], {**DOC, "d": None}),
+        ([op("replace", "", {"z": 1})], {"z": 1}),
+    ],
+    ids=repr,
+)
+def test_objects(ops, wanted):
+    if wanted is None:
+        wanted = copy.deepcopy(DOC)
+        wanted["a"]["d"] = {"e": 1}
+    assert same(json_patch(DOC, ops), wanted)
+
+
+@pytest.mark.parametrize(
+    ("ops", "wanted"),
+    [
+        ([op("add", "/l/0", 9)], [9, 1, 2, 3]),
+        ([op("add", "/l/3", 9)], [1, 2, 3, 9]),
+        ([op("add", "/l/-", 9)], [1, 2, 3, 9]),
+        ([op("add", "/l/-1", 9)], [1, 2, 3, 9]),
+        ([op("add", "/l/-4", 9)], [9, 1, 2, 3]),
+        ([op("remove", "/l/0")], [2, 3]),
+        ([op("remove", "/l/-1")], [1, 2]),
+        ([op("replace", "/l/1", 9)], [1, 9, 3]),
+        ([op("replace", "/l/-1", 9)], [1, 2, 9]),
+        ([op("test", "/l/2", 3)], [1, 2, 3]),
+        ([op("test", "/l/-3", 1)], [1, 2, 3]),
+        ([op("move", "/l/0", **{"from": "/l/2"})], [3, 1, 2]),
+        ([op("move", "/l/2", **{"from": "/l/0"})], [2, 3, 1]),
+        ([op("copy", "/l/-", **{"from": "/l/0"})], [1, 2, 3, 1]),
+        (
+            [op("remove", "/l/0"), op("remove", "/l/0")],
+            [3],
+        ),
+    ],
+    ids=repr,
+)
+def test_lists(ops, wanted):
+    assert json_patch({"l": [1, 2, 3]}, ops) == {"l": wanted}
+
+
+def test_later_operations_see_earlier_ones():
+    ops = [
+        op("add", "/spec", {}),
+        op("add", "/spec/list", []),
+        op("add", "/spec/list/-", "a"),
+        op("test", "/spec/list/0", "a"),
+        op("copy", "/copy", **{"from": "/spec"}),
+        op("replace", "/spec/list/0", "b"),
+    ]
+    assert json_patch({}, ops) == {
+        "spec": {"list": ["b"]},
+        "copy": {"list": ["a"]},
+    }
+
+
+def test_replace_adds_a_field_that_is_not_there():
+    # So does the API server's library, and clients have come to rely on it.
+    assert json_patch({"a": {}}, [op("replace", "/a/b", 1)]) == {"a": {"b": 1}}
+
+
+def test_copy_of_what_is_not_there_is_null():
+    ops = [op("copy", "/b", **{"from": "/a"})]
+    assert json_patch({}, ops) == {"b": None}
+
+
+def refusal(doc, ops):
+    with pytest.raises(PatchError) as caught:
+        json_patch(doc, ops)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("ops", "detail"),
+    [
+        (
+            [op("remove", "/z")],
+            (
+                "error in remove for path: '/z': Unable to remove nonexistent "
+                "key: z: missing value"
+            ),
+        ),
+        (
+            [op("add", "/z/y", 1)],
+            (
+                'add operation does not apply: doc is missing path: "/z/y": '
+                "missing value"
+            ),
+        ),
+        (
+            [op("add", "/a/b/c", 1)],
+            (
+                'add operation does not apply: doc is missing path: "/a/b/c": '
+                "missing value"
+            ),
+        ),
+        (
+            [op("add", "/a/c/4", 1)],
+            (
+                "error in add for path: '/a/c/4': Unable to access invalid "
+                "index: 4: invalid index referenced"
+            ),
+        ),
+        (
+            [op("add", "/a/c/-5", 1)],
+            (
+                "error in add for path: '/a/c/-5': Unable to access invalid "
+                "index: -5: invalid index referenced"
+            ),
+        ),
+        (
+            [op("replace", "/a/c/3", 1)],
+            (
+                "error in replace for path: '/a/c/3': Unable to access invalid "
+                "index: 3: invalid index referenced"
+            ),
+        ),
+        (
+            [op("remove", "/a/c/3")],
+            (
+                "error in remove for path: '/a/c/3': Unable to access invalid "
+                "index: 3: invalid index referenced"
+            ),
+        ),
+        (
+            [op("test", "/a/b", 2)],
+            "testing value /a/b failed: test failed",
+        ),
+        (
+            [op("test", "/a/b", True)],
+            "testing value /a/b failed: test failed",
+        ),
+        (
+            [op("test", "/a/b")],
+            "testing value /a/b failed: test failed",
+        ),
+        (
+            [op("test", "/x~1y", "1")],
+            "testing value /x~1y failed: test failed",
+        ),
+        ([op("jump", "/a", 1)], "Unexpected kind: jump"),
+        ([{"path": "/a"}], "Unexpected kind: unknown"),
+        ([{"op": "add", "value": 1}], "add operation missing path"),
+        ([op("move", "/b")], "move operation missing from"),
+        ([op("add", "a", 1)], "jsonpatch: invalid pointer 'a'"),
+        (
+            [op("replace", "", 5)],
+            "replace operation value must be object or array",
+        ),
+        (
+            [op("add", "", {})],
+            (
+                'add operation does not apply: doc is missing path: "": '
+                "missing value"
+            ),
+        ),
+        (
+            [op("remove", "")],
+            (
+                'remove operation does not apply: doc is missing path: "": '
+                "missing value"
+            ),
+        ),
+        (
+            [op("move", "/a/b/c", **{"from": "/a"})],
+            (
+                'move operation does not apply: doc is missing path: "/a/b/c": '
+                "missing value"
+            ),
+        ),
+    ],
+    ids=repr,
+)
+def test_patches_that_do_not_fit(ops, detail):
+    error = refusal(DOC, ops)
+    assert (error.code, error.reason) == (422, "Invalid")
+    assert error.message == REJECTED
+    assert error.detail == detail
+
+
+@pytest.mark.parametrize("ops", [{}, "x", None, 5, [1], ["x"], [None]])
+def test_patches_that_are_none(ops):
+    error = refusal(DOC, ops)
+    assert (error.code, error.reason) == (400, "BadRequest")
+    assert error.message.startswith("error decoding patch")
+
+
+def test_patches_that_are_too_long():
+    assert json_patch({}, [op("add", "/a", 1)] * 10_000) == {"a": 1}
+    error = refusal({}, [op("add", "/a", 1)] * 10_001)
+    assert (error.code, error.reason) == (413, "RequestEntityTooLarge")
+    assert error.message == (
+        "Request entity too large: The allowed maximum operations in a JSON "
+        "patch is 10000, got 10001"
+    )
+
+
+def test_copies_that_explode_are_cut_off():
+    double = op("copy", "/a/-", **{"from": "/a"})
+    error = refusal({"a": ["x" * 1000]}, [double] * 100)
+    assert error.code == 422
+    assert str(MAX_COPIED) in error.detail
+
+
+def test_a_failed_patch_changes_nothing():
+    doc = copy.deepcopy(DOC)
+    refusal(doc, [op("remove", "/a"), op("test", "/x~1y", 9)])
+    assert doc == DOC
+
+
+def test_the_result_shares_nothing_with_the_patch():
+    value = {"deep": []}
+    result = json_patch({}, [op("add", "/a", value), op("add", "/b", value)])
+    result["a"]["deep"].append(1)
+    assert result["b"] == value == {"deep": []}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("ab/~0", max_size=3), inner, max_size=4)
     ),
     max_leaves=12,
 )
-DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=4)
+OBJECTS = st.dictionaries(st.text("ab/~0", max_size=3), JSON, max_size=4)
 
 
-def op(kind, path, **more):
-    return {"op": kind, "path": path, **more}
+def token(name):
+    return name.replace("~", "~0").replace("/", "~1")
 
 
-@pytest.mark.parametrize(
-    ("document", "operation", "result"),
-    [
-        ({"a": 1}, op("add", "/b", value=2), {"a": 1, "b": 2}),
-        ({"a": 1}, op("add", "/a", value=2), {"a": 2}),
-        ({"a": [1, 3]}, op("add", "/a/1", value=2), {"a": [1, 2, 3]}),
-        ({"a": [1]}, op("add", "/a/1", value=2), {"a": [1, 2]}),
-        ({"a": [1]}, op("add", "/a/-", value=[2]), {"a": [1, [2]]}),
-        ({}, op("add", "/a", value=None), {"a": None}),
-        ({"": 1}, op("replace", "/", value=2), {"": 2}),
-        ({"a": 1, "b": 2}, op("remove", "/a"), {"b": 2}),
-        ({"a": [1, 2, 3]}, op("remove", "/a/1"), {"a": [1, 3]}),
-        ({"a": 1}, op("replace", "/a", value={"b": 1}), {"a": {"b": 1}}),
-        ({"a": [1, 2]}, op("replace", "/a/0", value=5), {"a": [5, 2]}),
-        ({"x/y": 1}, op("replace", "/x~1y", value=2), {"x/y": 2}),
-        ({"x~y": 1}, op("replace", "/x~0y", value=2), {"x~y": 2}),
-        ({"x~1y": 1}, op("remove", "/x~01y"), {}),
-        (
-            {"a": {"b": 1}, "c": {}},
-            {"op": "move", "from": "/a/b", "path": "/c/d"},
-            {"a": {}, "c": {"d": 1}},
-        ),
-        (
-            {"a": [1, 2, 3]},
-            {"op": "move", "from": "/a/0", "path": "/a/2"},
-            {"a": [2, 3, 1]},
-        ),
-        (
-            {"a": {"b": [1]}},
-            {"op": "copy", "from": "/a/b", "path": "/c"},
-            {"a": {"b": [1]}, "c": [1]},
-        ),
-        ({"a": 1}, op("test", "/a", value=1), {"a": 1}),
-        ({"a": {"b": [1]}}, op("test", "/a", value={"b": [1]}), None),
-        ({"a": 1}, op("test", "/absent", value=None), {"a": 1}),
-        ({"a": 1}, op("test", "", value={"a": 1}), {"a": 1}),
-    ],
-)
-def test_operation_gives(document, operation, result):
-    wanted = document if result is None else result
-    assert json_patch(document, [operation]) == wanted
-
-
-def test_operations_build_on_each_other():
-    ops = [
-        op("add", "/l", value=[]),
-        op("add", "/l/-", value="x"),
-        op("test", "/l/0", value="x"),
-        {"op": "copy", "from": "/l/0", "path": "/l/-"},
-        op("remove", "/l/0"),
-    ]
-    assert json_patch({}, ops) == {"l": ["x"]}
-
-
-def test_copy_shares_nothing_with_its_source():
-    ops = [
-        {"op": "copy", "from": "/a", "path": "/b"},
-        op("add", "/b/-", value=2),
-    ]
-    assert json_patch({"a": [1]}, ops) == {"a": [1], "b": [1, 2]}
-
-
-@pytest.mark.parametrize(
-    ("operation", "detail"),
-    [
-        (
-            op("test", "/a", value=2),
-            "testing value /a failed: test failed",
-        ),
-        (
-            op("test", "/t", value=1),
-            "testing value /t failed: test failed",
-        ),
-        (
-            op("remove", "/nope"),
-            "error in remove for path: '/nope': Unable to remove nonexistent "
-            "key: nope: missing value",
-        ),
-        (
-            op("add", "/x/y", value=1),
-            'add operation does not apply: doc is missing path: "/x/y": '
-            "missing value",
-        ),
-        (
-            op("add", "/l/9", value=1),
-            "error in add for path: '/l/9': Unable to access invalid index: "
-            "9: invalid index referenced",
-        ),
-        (
-            op("remove", "/l/2"),
-            "error in remove for path: '/l/2': Unable to access invalid "
-            "index: 2: invalid index referenced",
-        ),
-        (op("spoil", "/a"), "Unexpected kind: spoil"),
-        ({"path": "/a"}, "Unexpected kind: unknown"),
-    ],
-)
-def test_patch_that_does_not_fit_is_422(operation, detail):
-    with pytest.raises(PatchError) as caught:
-        json_patch({"a": 1, "t": True, "l": [1, 2]}, [operation])
-    assert (caught.value.code, caught.value.reason) == (422, "Invalid")
-    assert caught.value.detail == detail
-    assert caught.value.message == (
-        "the server rejected our request due to an error in our request"
-    )
-
-
-@pytest.mark.parametrize("ops", [{}, "x", None, 3, ["x"], [None], [[]]])
-def test_what_is_no_patch_is_400(ops):
-    with pytest.raises(PatchError) as caught:
-        json_patch({}, ops)
-    assert (caught.value.code, caught.value.reason) == (400, "BadRequest")
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [
-        {"op": "add"},
-        {"op": "add", "path": 3, "value": 1},
-        {"op": "add", "path": "a", "value": 1},
-        {"op": "move", "path": "/a"},
-        {"op": "copy", "path": "/a", "from": None},
-        {"op": "remove", "path": ""},
-        {"op": ["add"], "path": "/a"},
-        op("add", "/a/b", value=1),
-        op("add", "/l/x", value=1),
-        op("add", "/l/1_0", value=1),
-        op("add", "/l/²", value=1),
-    ],
-)
-def test_malformed_operation_is_refused_not_a_crash(operation):
-    with pytest.raises(PatchError) as caught:
-        json_patch({"a": 1, "l": []}, [operation])
-    assert caught.value.code in (400, 422)
-
-
-def test_failed_patch_leaves_the_document_alone():
-    document = {"a": [1]}
-    ops = [op("add", "/a/-", value=2), op("test", "/a", value=[])]
-    with pytest.raises(PatchError):
-        json_patch(document, ops)
-    assert document == {"a": [1]}
-
-
-def test_number_of_operations_is_bounded():
-    ops = [op("test", "/a", value=1)] * (MAX_OPERATIONS + 1)
-    with pytest.raises(PatchError) as caught:
-        json_patch({"a": 1}, ops)
-    assert caught.value.code == 413
-    assert json_patch({"a": 1}, ops[1:]) == {"a": 1}
-
-
-def test_copies_cannot_grow_a_document_without_bound():
-    double = [{"op": "copy", "from": "/a", "path": "/a/-"}] * 40
-    with pytest.raises(PatchError) as caught:
-        json_patch({"a": ["x" * 1000]}, double)
-    assert str(MAX_COPIED) in caught.value.detail
-
-
-def pointer(path):
-    return "".join(
-        "/" + str(t).replace("~", "~0").replace("/", "~1") for t in path
-    )
-
-
-def difference(old, new, path=()):
-    """Return operations that turn `old` into `new`."""
+def difference(old, new, at=""):
+    """Operations that turn one document into another."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return _map_difference(old, new, path)
-    if isinstance(old, list) and isinstance(new, list):
-        return _list_difference(old, new, path)
-    if same(old, new):
-        return []
-    return [op("replace", pointer(path), value=new)]
+        for name in old.keys() - new.keys():
+            yield op("remove", f"{at}/{token(name)}")
+        for name, value in new.items():
+            here = f"{at}/{token(name)}"
+            if name in old:
+                yield from difference(old[name], value, here)
+            else:
+                yield op("add", here, value)
+    elif isinstance(old, list) and isinstance(new, list):
+        for index in reversed(range(len(new), len(old))):
+            yield op("remove", f"{at}/{index}")
+        for index, value in enumerate(new):
+            if index < len(old):
+                yield from difference(old[index], value, f"{at}/{index}")
+            else:
+                yield op("add", f"{at}/-", value)
+    elif not same(old, new):
+        yield op("test", at, old)
+        yield op("replace", at, new)
 
 
-def _map_difference(old, new, path):
-    ops = [op("remove", pointer((*path, k))) for k in old if k not in new]
-    for key, value in new.items():
-        here = (*path, key)
-        if key in old:
-            ops += difference(old[key], value, here)
-        else:
-            ops.append(op("add", pointer(here), value=value))
-    return ops
+@given(OBJECTS, OBJECTS)
+def test_the_patch_of_a_difference_round_trips(old, new):
+    there = json_patch(old, list(difference(old, new)))
+    assert same(there, new)
+    assert same(json_patch(there, list(difference(new, old))), old)
 
 
-def _list_difference(old, new, path):
-    ops = []
-    for at, (left, right) in enumerate(zip(old, new, strict=False)):
-        ops += difference(left, right, (*path, at))
-    ops += [op("remove", pointer((*path, len(new))))] * (len(old) - len(new))
-    ops += [op("add", pointer((*path, "-")), value=v) for v in new[len(old) :]]
-    return ops
-
-
-@given(DOCUMENTS, DOCUMENTS)
-def test_patch_of_the_difference_leads_from_one_to_the_other(old, new):
+@given(OBJECTS, OBJECTS)
+def test_documents_are_not_changed(old, new):
     before = copy.deepcopy(old)
-    assert same(json_patch(old, difference(old, new)), new)
+    json_patch(old, list(difference(old, new)))
     assert same(old, before)
 
 
-@given(DOCUMENTS, NAMES, VALUES)
-def test_removing_what_was_added_restores(document, name, value):
-    assume(name not in document)
-    path = pointer((name,))
-    ops = [op("add", path, value=value), op("remove", path)]
-    assert same(json_patch(document, ops), document)
-
-
-PATHS = st.lists(NAMES | st.sampled_from(["-", "1", "-1", "99"]), max_size=3)
-OPERATIONS = st.fixed_dictionaries(
-    {
-        "op": st.sampled_from(
-            ["add", "remove", "replace", "move", "copy", "test", "x", ""]
-        ),
-        "path": PATHS.map(pointer) | VALUES,
-    },
-    optional={"from": PATHS.map(pointer) | VALUES, "value": VALUES},
+NAMES = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
+POINTERS = st.lists(
+    st.sampled_from(["a", "b", "0", "1", "-", "-1", "~0", "x y"]), max_size=3
+).map(lambda parts: "".join(f"/{p}" for p in parts))
+OPS = st.fixed_dictionaries(
+    {"op": NAMES, "path": POINTERS},
+    optional={"from": POINTERS, "value": JSON},
 )
 
 
-@given(DOCUMENTS, st.lists(OPERATIONS | VALUES, max_size=5))
-def test_no_patch_does_anything_but_apply_or_be_refused(document, ops):
-    before = copy.deepcopy(document)
+@given(OBJECTS, st.lists(OPS, max_size=5))
+def test_every_patch_applies_or_is_refused(doc, ops):
     try:
-        json_patch(document, ops)
+        json_patch(doc, ops)
     except PatchError as error:
-        assert error.code in (400, 413, 422)
-    assert same(document, before)
+        assert error.code in (400, 422)

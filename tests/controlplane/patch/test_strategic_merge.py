@@ -1,4 +1,4 @@
-"""Strategic merge patch of the built-in kinds."""
+"""Strategic merge patch of built-in kinds."""
 
 import copy
 
@@ -6,230 +6,237 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.controlplane.patch import PatchError, strategic_merge
+from reconciler.controlplane.patch import (
+    PatchError,
+    merge_patch,
+    strategic_merge,
+)
 
 
-def patched(obj, patch, kind="ConfigMap"):
+def account(*secrets, **more):
+    return {"secrets": [{"name": n, **more} for n in secrets]}
+
+
+def merged(obj, patch, kind="ServiceAccount"):
     return strategic_merge(obj, patch, kind)
 
 
 @pytest.mark.parametrize(
-    ("obj", "patch", "result"),
+    ("obj", "patch", "wanted"),
     [
-        pytest.param(
-            {"data": {"a": "1"}},
-            {"data": {"b": "2"}},
-            {"data": {"a": "1", "b": "2"}},
-            id="maps merge",
-        ),
-        pytest.param(
-            {"data": {"a": "1", "b": "2"}},
-            {"data": {"a": None}},
-            {"data": {"b": "2"}},
-            id="null deletes",
-        ),
-        pytest.param(
-            {"data": {"a": "1"}},
-            {"data": {"$patch": "replace", "b": "2"}},
-            {"data": {"b": "2"}},
-            id="a map can be replaced",
-        ),
-        pytest.param(
-            {"data": {"a": "1"}},
-            {"data": {"$patch": "delete"}},
-            {"data": {}},
-            id="a map can be emptied",
-        ),
-        pytest.param(
-            {"data": {"a": "1", "b": "2"}},
-            {"data": {"$retainKeys": ["b", "c"], "c": "3"}},
-            {"data": {"b": "2", "c": "3"}},
-            id="only retained keys stay",
-        ),
-        pytest.param(
-            {"list": [1, 2]},
-            {"list": [3]},
-            {"list": [3]},
-            id="other lists are replaced",
-        ),
-        pytest.param(
-            {},
-            {"data": {"a": None, "b": {"c": None}}},
-            {"data": {"b": {}}},
-            id="nulls leave nothing behind",
-        ),
+        ({"a": 1}, {}, {"a": 1}),
+        ({"a": {"b": 1}}, {"a": {"c": 2}}, {"a": {"b": 1, "c": 2}}),
+        ({"a": {"b": 1}}, {"a": {"b": None}}, {"a": {}}),
+        ({"a": 1}, {"a": None, "b": None}, {}),
+        ({"l": [1, 2]}, {"l": [3]}, {"l": [3]}),
+        ({}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
     ],
+    ids=repr,
 )
-def test_maps(obj, patch, result):
-    assert patched(obj, patch) == result
-
-
-def meta(**fields):
-    return {"metadata": fields}
-
-
-def owner(uid, **more):
-    return {"uid": uid, **more}
+def test_maps_merge_and_other_lists_are_replaced(obj, patch, wanted):
+    assert merged(obj, patch) == wanted
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "result"),
+    ("old", "patch", "wanted"),
     [
-        pytest.param(
-            [owner("1", name="a")],
-            [owner("2", name="b")],
-            [owner("1", name="a"), owner("2", name="b")],
-            id="another key is added",
+        (account("a"), account("b"), account("a", "b")),
+        (account("a", "b"), account("b"), account("a", "b")),
+        ({}, account("a"), account("a")),
+        (
+            account("a", "b"),
+            {"secrets": [{"name": "a", "namespace": "x"}]},
+            {"secrets": [{"name": "a", "namespace": "x"}, {"name": "b"}]},
         ),
-        pytest.param(
-            [owner("1", name="a", kind="K")],
-            [owner("1", name="b")],
-            [owner("1", name="b", kind="K")],
-            id="the same key merges",
+        (
+            account("a", "b"),
+            {"secrets": [{"name": "a", "$patch": "delete"}]},
+            account("b"),
         ),
-        pytest.param(
-            [owner("1"), owner("2")],
-            [owner("1", **{"$patch": "delete"})],
-            [owner("2")],
-            id="an item is deleted by its key",
+        (
+            account("a"),
+            {"secrets": [{"name": "z", "$patch": "delete"}]},
+            account("a"),
         ),
-        pytest.param(
-            [owner("1")],
-            [owner("9", **{"$patch": "delete"})],
-            [owner("1")],
-            id="deleting what is not there does nothing",
+        (
+            account("a", "b"),
+            {"secrets": [{"$patch": "replace"}, {"name": "c"}]},
+            account("c"),
         ),
-        pytest.param(
-            [owner("1"), owner("2")],
-            [{"$patch": "replace"}, owner("3")],
-            [owner("3")],
-            id="the whole list is replaced",
+        (
+            account("a", "b"),
+            {"secrets": [{"$patch": "replace"}]},
+            {"secrets": []},
         ),
-    ],
-)
-def test_lists_that_merge_by_key(old, new, result):
-    merged = patched(meta(ownerReferences=old), meta(ownerReferences=new))
-    assert merged["metadata"]["ownerReferences"] == result
-
-
-def test_conditions_of_a_namespace_merge_by_type():
-    old = {"status": {"conditions": [{"type": "A", "status": "True"}]}}
-    new = {"status": {"conditions": [{"type": "B", "status": "True"}]}}
-    merged = patched(old, new, "Namespace")["status"]["conditions"]
-    assert [c["type"] for c in merged] == ["A", "B"]
-    assert patched(old, new)["status"]["conditions"] == [
-        {"type": "B", "status": "True"}
-    ]
-
-
-def test_finalizers_are_a_set():
-    merged = patched(meta(finalizers=["a", "b"]), meta(finalizers=["b", "c"]))
-    assert merged["metadata"]["finalizers"] == ["a", "b", "c"]
-
-
-def test_members_of_a_set_are_deleted_by_value():
-    patch = meta(
-        **{
-            "$deleteFromPrimitiveList/finalizers": ["a"],
-            "finalizers": ["c"],
-        }
-    )
-    merged = patched(meta(finalizers=["a", "b"]), patch)
-    assert merged["metadata"]["finalizers"] == ["b", "c"]
-
-
-def test_element_order_is_set():
-    patch = meta(
-        **{
-            "$setElementOrder/finalizers": ["c", "a"],
-            "finalizers": ["c"],
-        }
-    )
-    merged = patched(meta(finalizers=["a", "b"]), patch)
-    assert merged["metadata"]["finalizers"] == ["c", "b", "a"]
-
-
-def test_element_order_of_keyed_items():
-    patch = meta(
-        **{
-            "$setElementOrder/ownerReferences": [owner("2"), owner("1")],
-            "ownerReferences": [owner("2")],
-        }
-    )
-    merged = patched(meta(ownerReferences=[owner("1")]), patch)
-    uids = [o["uid"] for o in merged["metadata"]["ownerReferences"]]
-    assert uids == ["2", "1"]
-
-
-@pytest.mark.parametrize(
-    "patch",
-    [
-        [],
-        None,
-        "x",
-        {"data": {"$patch": "explode"}},
-        {"data": {"$retainKeys": ["b"], "c": "1"}},
-        {"data": {"$retainKeys": "b"}},
-        {"data": {"$retainKeys": [{}, []], "c": "1"}},
-        meta(ownerReferences=[{"name": "no uid"}]),
-        meta(ownerReferences=["text"]),
-        {"data": {"$deleteFromPrimitiveList/x": "a"}},
-    ],
-)
-def test_what_has_no_meaning_is_400(patch):
-    with pytest.raises(PatchError) as caught:
-        patched({"data": {"a": "1"}}, patch)
-    assert caught.value.code == 400
-
-
-NAMES = st.sampled_from(
-    [
-        "a",
-        "data",
-        "metadata",
-        "finalizers",
-        "ownerReferences",
-        "uid",
-        "$patch",
-        "$retainKeys",
-        "$setElementOrder/finalizers",
-        "$deleteFromPrimitiveList/finalizers",
-    ]
-)
-VALUES = st.recursive(
-    st.none() | st.sampled_from(["a", "delete", "replace", "merge", 1, True]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3)
-    ),
-    max_leaves=15,
-)
-OBJECTS = st.fixed_dictionaries(
-    {
-        "metadata": st.fixed_dictionaries(
+        (
+            account("a", "b", "c"),
             {
-                "finalizers": st.lists(st.sampled_from("abc"), unique=True),
-                "ownerReferences": st.lists(
-                    st.sampled_from("123"), unique=True
-                ).map(lambda uids: [owner(uid) for uid in uids]),
-            }
-        )
-    }
+                "$setElementOrder/secrets": [
+                    {"name": "c"},
+                    {"name": "b"},
+                    {"name": "a"},
+                ]
+            },
+            account("c", "b", "a"),
+        ),
+        (
+            account("a", "x", "b"),
+            {"$setElementOrder/secrets": [{"name": "b"}, {"name": "a"}]},
+            account("b", "x", "a"),
+        ),
+        (
+            account("a"),
+            {
+                "$setElementOrder/secrets": [{"name": "b"}, {"name": "a"}],
+                "secrets": [{"name": "b"}],
+            },
+            account("b", "a"),
+        ),
+        (account("a"), {"secrets": None}, {}),
+    ],
+    ids=repr,
 )
+def test_lists_with_a_key_merge_by_it(old, patch, wanted):
+    assert merged(old, patch) == wanted
 
 
-@given(OBJECTS, st.dictionaries(NAMES, VALUES, max_size=4))
-def test_no_patch_does_anything_but_apply_or_be_refused(obj, patch):
-    before = copy.deepcopy((obj, patch))
-    try:
-        result = patched(obj, patch)
-    except PatchError as error:
-        assert error.code == 400
-    else:
-        assert not any(k.startswith("$") for k in result)
-    assert (obj, patch) == before
+META = {"metadata": {"finalizers": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("patch", "wanted"),
+    [
+        ({"finalizers": ["c"]}, ["a", "b", "c"]),
+        ({"finalizers": ["a"]}, ["a", "b"]),
+        ({"$deleteFromPrimitiveList/finalizers": ["a"]}, ["b"]),
+        ({"$deleteFromPrimitiveList/finalizers": ["z"]}, ["a", "b"]),
+        ({"$setElementOrder/finalizers": ["b", "a"]}, ["b", "a"]),
+        (
+            {
+                "$deleteFromPrimitiveList/finalizers": ["a"],
+                "$setElementOrder/finalizers": ["c", "b"],
+                "finalizers": ["c"],
+            },
+            ["c", "b"],
+        ),
+    ],
+    ids=repr,
+)
+def test_finalizers_are_a_set_in_every_kind(patch, wanted):
+    result = merged(META, {"metadata": patch}, "ConfigMap")
+    assert result == {"metadata": {"finalizers": wanted}}
+
+
+def test_owners_merge_by_uid():
+    old = {"metadata": {"ownerReferences": [{"uid": "1", "name": "a"}]}}
+    patch = {
+        "metadata": {
+            "ownerReferences": [
+                {"uid": "2", "name": "b"},
+                {"uid": "1", "controller": True},
+            ]
+        }
+    }
+    assert merged(old, patch, "Secret")["metadata"]["ownerReferences"] == [
+        {"uid": "1", "name": "a", "controller": True},
+        {"uid": "2", "name": "b"},
+    ]
+
+
+def test_conditions_of_namespaces_merge_by_type():
+    old = {"status": {"conditions": [{"type": "A", "status": "True"}]}}
+    patch = {"status": {"conditions": [{"type": "B", "status": "False"}]}}
+    result = merged(old, patch, "Namespace")
+    assert [c["type"] for c in result["status"]["conditions"]] == ["A", "B"]
+    assert merged(old, patch, "ConfigMap") == patch
+
+
+def test_directives_of_maps():
+    old = {"data": {"a": 1, "b": 2}, "type": "x"}
+    replace = {"data": {"$patch": "replace", "c": 3}}
+    assert merged(old, replace) == {"data": {"c": 3}, "type": "x"}
+    delete = {"data": {"$patch": "delete"}}
+    assert merged(old, delete) == {"data": {}, "type": "x"}
+    retain = {"data": {"$retainKeys": ["b", "c"], "c": 3}}
+    assert merged(old, retain) == {"data": {"b": 2, "c": 3}, "type": "x"}
+    merge = {"data": {"$patch": "merge", "c": 3}}
+    assert merged(old, merge)["data"] == {"a": 1, "b": 2, "c": 3}
+
+
+def test_no_directive_is_stored():
+    patch = {
+        "new": {"$setElementOrder/l": [1], "l": [{"x": None, "$patch": "m"}]}
+    }
+    assert "$" not in repr(merged({}, patch))
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        (None, "error decoding patch"),
+        ([], "error decoding patch"),
+        ({"$patch": "explode"}, "Unknown type of patch: explode"),
+        (
+            {"a": {"$retainKeys": ["b"], "c": 1}},
+            "$retainKeys list doesn't contain all fields in the patch",
+        ),
+        (
+            {"secrets": [{"namespace": "x"}]},
+            "map: {'namespace': 'x'} does not contain declared merge key",
+        ),
+        ({"secrets": ["x"]}, "map: x does not contain declared merge key"),
+        (
+            {"$deleteFromPrimitiveList/x": "y"},
+            "$deleteFromPrimitiveList/x is not a list",
+        ),
+    ],
+    ids=repr,
+)
+def test_patches_that_are_none(patch, message):
+    with pytest.raises(PatchError) as caught:
+        merged({"secrets": [{"name": "a"}]}, patch)
+    assert (caught.value.code, caught.value.reason) == (400, "BadRequest")
+    assert caught.value.message.startswith(message)
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PLAIN = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from("abcd"), PLAIN, max_size=3)
 
 
 @given(OBJECTS, OBJECTS)
-def test_patching_twice_changes_nothing_more(obj, patch):
-    once = patched(obj, patch)
-    assert patched(once, patch) == once
+def test_without_lists_it_is_a_merge_patch(obj, patch):
+    assert merged(obj, patch) == merge_patch(obj, patch)
+
+
+@given(
+    st.lists(st.sampled_from("abcdef"), unique=True),
+    st.lists(st.sampled_from("abcdef"), unique=True),
+)
+def test_merging_by_key_keeps_all_and_is_idempotent(old, new):
+    once = merged(account(*old), account(*new))
+    names = [s["name"] for s in once["secrets"]]
+    assert set(names) == set(old) | set(new)
+    assert names[: len(old)] == old
+    assert merged(once, account(*new)) == once
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), JSON), JSON)
+def test_every_patch_applies_or_is_refused(obj, patch):
+    before = copy.deepcopy(obj)
+    try:
+        merged(obj, patch)
+    except PatchError as error:
+        assert error.code == 400
+    assert obj == before
