@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import reconciler.training
 from reconciler.kernels import native
 from reconciler.training import advantages
 from reconciler.training.advantages import (
@@ -168,6 +169,13 @@ def test_buffers_are_filled_and_returned(monkeypatch) -> None:
         with pytest.raises(ValueError, match=r"value|shape"):
             gae(rewards, values, offsets, 0.99, 0.95, last, out=short)
         monkeypatch.setattr(advantages, "native", lambda: None)
+
+
+def test_the_package_offers_them() -> None:
+    assert reconciler.training.gae is gae
+    assert reconciler.training.whitened is whitened
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = reconciler.training.nothing
 
 
 def test_it_works_without_the_extension(monkeypatch) -> None:
