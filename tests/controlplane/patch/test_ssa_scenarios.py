@@ -443,10 +443,10 @@ def test_kinds_without_a_schema(api_version, kind, first, second, merged):
         return {**identity, "metadata": {"name": "x"}, **content}
 
     live, _ = server_side_apply(
-        None, of_kind(first), "one", False, None, "t1"
+        None, of_kind(first), "one", force=False, schema=None, now="t1"
     )
     live, conflicts = server_side_apply(
-        live, of_kind(second), "two", False, None, "t2"
+        live, of_kind(second), "two", force=False, schema=None, now="t2"
     )
     assert not conflicts
     if merged is None:
