@@ -132,7 +132,7 @@ def _prepare(
 
 
 def _owned(wanted: Object, shape: Shape) -> FieldSet:
-    return field_set(wanted, shape) - UNTRACKED
+    return field_set(wanted, shape, applied=True) - UNTRACKED
 
 
 def _known_managers(

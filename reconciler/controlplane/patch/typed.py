@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,17 +12,32 @@ from reconciler.controlplane.patch.shapes import Shape, is_granular, parts
 from reconciler.controlplane.schema.values import same
 
 
-def field_set(value: Any, shape: Shape) -> FieldSet:
-    """Return the paths that applying `value` owns."""
+def field_set(value: Any, shape: Shape, *, applied: bool = False) -> FieldSet:
+    """Return the paths of a value's parts.
+
+    Args:
+        value: the value.
+        shape: how it merges.
+        applied: it is a configuration, and the paths are what its manager
+            owns: an empty list that merges by item names no item.
+    """
     found: set[Path] = set()
     _own(value, shape, (), found)
+    if applied:
+        found -= set(_empty_lists(value, shape, ()))
     return frozenset(found)
+
+
+def _empty_lists(value: Any, shape: Shape, path: Path) -> Iterator[Path]:
+    if value == [] and shape.granular_list(value):
+        yield path
+    for element, item, below in parts(value, shape):
+        yield from _empty_lists(item, below, (*path, element))
 
 
 def _own(value: Any, shape: Shape, path: Path, found: set[Path]) -> None:
     if not is_granular(value, shape):
-        # An empty list that merges by item names no item.
-        if path and not (value == [] and shape.granular_list(value)):
+        if path:
             found.add(path)
         return
     for element, item, below in parts(value, shape):

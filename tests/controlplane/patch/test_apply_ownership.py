@@ -4,6 +4,7 @@ import copy
 
 import pytest
 from apply_support import (
+    NOTHING,
     SCHEMA,
     T1,
     T2,
@@ -381,7 +382,7 @@ def test_what_a_manager_omits_goes(before, after, wanted):
 )
 def test_what_others_own_stays(mine, theirs, left):
     obj = apply(apply(None, mine, "me"), theirs, "them")
-    obj = apply(obj, {}, "me", now=T2)
+    obj = apply(obj, NOTHING, "me", now=T2)
     assert obj["spec"] == (theirs if left is None else left)
     assert entry(obj, "me") is None
 
@@ -401,19 +402,25 @@ def test_what_an_updater_changed_stays_when_omitted():
     assert obj["spec"] == {"size": 1, "color": "blue"}
 
 
-def test_items_that_others_touch_stay_with_their_keys():
+def test_an_item_goes_with_its_owner_though_others_wrote_inside():
+    # Whoever wants to keep an item has to apply its keys.
     obj = apply(None, {"ports": [{"name": "a", "port": 1}]}, "me")
     new = {"ports": [{"name": "a", "port": 1, "tags": ["x"]}]}
     obj = update(obj, new, "them")
-    obj = apply(obj, {}, "me")
-    (port,) = obj["spec"]["ports"]
-    assert port["tags"] == ["x"]
-    assert port["name"] == "a"
+    obj = apply(obj, NOTHING, "me")
+    assert obj["spec"] == {"ports": []}
+    assert entry(obj, "them", "Update") is None
 
 
 def test_omitting_everything_removes_the_entry():
+    obj = apply(apply(None, {"size": 1}), NOTHING)
+    assert obj == NOTHING
+
+
+def test_an_empty_map_is_applied_and_owned():
     obj = apply(apply(None, {"size": 1}), {})
-    assert "managedFields" not in obj["metadata"]
+    assert obj["spec"] == {}
+    assert entry(obj)["fieldsV1"] == {"f:spec": {}}
 
 
 # No-ops and times.
@@ -547,8 +554,10 @@ def test_managed_fields_that_cannot_be_read_own_nothing():
         ),
         (
             widget({"ports": [{"name": "a", "prt": 1}]}),
-            '.spec.ports[name="a",proto="TCP"].prt: field not declared in '
-            "schema",
+            (
+                '.spec.ports[name="a",proto="TCP"].prt: field not declared in '
+                "schema"
+            ),
         ),
         (
             widget({"tags": ["a", "a"]}),
@@ -556,8 +565,7 @@ def test_managed_fields_that_cannot_be_read_own_nothing():
         ),
         (
             widget({"ports": [{"name": "a"}, {"name": "a", "port": 2}]}),
-            ".spec.ports: duplicate entries for key "
-            '[name="a",proto="TCP"]',
+            ('.spec.ports: duplicate entries for key [name="a",proto="TCP"]'),
         ),
     ],
     ids=lambda value: str(value)[-40:],
