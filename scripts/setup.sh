@@ -38,7 +38,7 @@ step torch "$torch (CPU)"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check "$torch"
 step packages "pinned by constraints.txt"
 uv=("$venv/bin/uv" pip install -q --python "$venv/bin/python" -c constraints.txt)
-"${uv[@]}" --group dev
+"${uv[@]}" --group dev --group bench
 step reconciler "editable, with its C++ kernels"
 "${uv[@]}" --no-build-isolation -e '.[all]'
 "$venv/bin/python" - <<'PY'
