@@ -116,8 +116,8 @@ def layout():
         (
             {"datasets": []},
             (
-                "spec.datasets: Invalid value: 0: spec.datasets in body should "
-                "have at least 1 items"
+                "spec.datasets: Invalid value: 0: spec.datasets in body "
+                "should have at least 1 items"
             ),
         ),
         (
@@ -139,8 +139,8 @@ def layout():
             {"datasets": [{"name": "a", "retention": {"keepLast": 0}}]},
             (
                 "spec.datasets[0].retention.keepLast: Invalid value: 0: "
-                "spec.datasets[0].retention.keepLast in body should be greater "
-                "than or equal to 1"
+                "spec.datasets[0].retention.keepLast in body should be "
+                "greater than or equal to 1"
             ),
         ),
     ],
