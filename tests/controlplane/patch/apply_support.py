@@ -103,9 +103,7 @@ def attempt(live, spec, manager="one", now=T1, **how):
     config = spec if "apiVersion" in spec else widget(spec)
     force = how.pop("force", False)
     schema = how.pop("schema", SCHEMA)
-    return server_side_apply(
-        live, config, manager, force, schema, now, **how
-    )
+    return server_side_apply(live, config, manager, force, schema, now, **how)
 
 
 def apply(live, spec, manager="one", now=T1, **how):

@@ -99,7 +99,8 @@ def test_later_operations_see_earlier_ones():
 
 def test_replace_adds_a_field_that_is_not_there():
     # So does the API server's library, and clients have come to rely on it.
-    assert json_patch({"a": {}}, [op("replace", "/a/b", 1)]) == {"a": {"b": 1}}
+    ops = [op("replace", "/a/b", 1)]
+    assert json_patch({"a": {}}, ops) == {"a": {"b": 1}}
 
 
 def test_copy_of_what_is_not_there_is_null():
@@ -154,7 +155,8 @@ def refusal(doc, ops):
         (
             [op("replace", "/a/c/3", 1)],
             (
-                "error in replace for path: '/a/c/3': Unable to access invalid "
+                "error in replace for path: '/a/c/3': Unable to access "
+                "invalid "
                 "index: 3: invalid index referenced"
             ),
         ),
@@ -170,7 +172,7 @@ def refusal(doc, ops):
             "testing value /a/b failed: test failed",
         ),
         (
-            [op("test", "/a/b", True)],
+            [{"op": "test", "path": "/a/b", "value": True}],
             "testing value /a/b failed: test failed",
         ),
         (
@@ -207,7 +209,8 @@ def refusal(doc, ops):
         (
             [op("move", "/a/b/c", **{"from": "/a"})],
             (
-                'move operation does not apply: doc is missing path: "/a/b/c": '
+                "move operation does not apply: doc is missing path: "
+                '"/a/b/c": '
                 "missing value"
             ),
         ),
@@ -323,7 +326,9 @@ OPS = st.fixed_dictionaries(
 
 @given(OBJECTS, st.lists(OPS, max_size=5))
 def test_every_patch_applies_or_is_refused(doc, ops):
+    code = 200
     try:
         json_patch(doc, ops)
     except PatchError as error:
-        assert error.code in (400, 422)
+        code = error.code
+    assert code in (200, 400, 422)

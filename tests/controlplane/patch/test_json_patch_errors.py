@@ -103,23 +103,33 @@ def test_copy_shares_nothing_with_its_source():
         ),
         (
             op("remove", "/nope"),
-            "error in remove for path: '/nope': Unable to remove nonexistent "
-            "key: nope: missing value",
+            (
+                "error in remove for path: '/nope': Unable to remove "
+                "nonexistent "
+                "key: nope: missing value"
+            ),
         ),
         (
             op("add", "/x/y", value=1),
-            'add operation does not apply: doc is missing path: "/x/y": '
-            "missing value",
+            (
+                'add operation does not apply: doc is missing path: "/x/y": '
+                "missing value"
+            ),
         ),
         (
             op("add", "/l/9", value=1),
-            "error in add for path: '/l/9': Unable to access invalid index: "
-            "9: invalid index referenced",
+            (
+                "error in add for path: '/l/9': Unable to access invalid "
+                "index: "
+                "9: invalid index referenced"
+            ),
         ),
         (
             op("remove", "/l/2"),
-            "error in remove for path: '/l/2': Unable to access invalid "
-            "index: 2: invalid index referenced",
+            (
+                "error in remove for path: '/l/2': Unable to access invalid "
+                "index: 2: invalid index referenced"
+            ),
         ),
         (op("spoil", "/a"), "Unexpected kind: spoil"),
         ({"path": "/a"}, "Unexpected kind: unknown"),
@@ -253,9 +263,10 @@ OPERATIONS = st.fixed_dictionaries(
 
 @given(DOCUMENTS, st.lists(OPERATIONS | VALUES, max_size=5))
 def test_no_patch_does_anything_but_apply_or_be_refused(document, ops):
-    before = copy.deepcopy(document)
+    before, code = copy.deepcopy(document), 200
     try:
         json_patch(document, ops)
     except PatchError as error:
-        assert error.code in (400, 413, 422)
+        code = error.code
+    assert code in (200, 400, 413, 422)
     assert same(document, before)

@@ -219,13 +219,13 @@ OBJECTS = st.fixed_dictionaries(
 
 @given(OBJECTS, st.dictionaries(NAMES, VALUES, max_size=4))
 def test_no_patch_does_anything_but_apply_or_be_refused(obj, patch):
-    before = copy.deepcopy((obj, patch))
+    before, result, code = copy.deepcopy((obj, patch)), {}, 200
     try:
         result = patched(obj, patch)
     except PatchError as error:
-        assert error.code == 400
-    else:
-        assert not any(k.startswith("$") for k in result)
+        code = error.code
+    assert code in (200, 400)
+    assert not any(k.startswith("$") for k in result)
     assert (obj, patch) == before
 
 

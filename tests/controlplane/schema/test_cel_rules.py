@@ -140,27 +140,37 @@ def test_what_a_broken_rule_says(more, sentence, reason):
         (
             "self.a < self.b",
             {"a": 1},
-            'spec: Invalid value: "object": no such key: b evaluating rule: '
-            "self.a < self.b",
+            (
+                'spec: Invalid value: "object": no such key: b evaluating '
+                "rule: "
+                "self.a < self.b"
+            ),
         ),
         (
             "self.a / self.b > 0",
             {"a": 1, "b": 0},
-            'spec: Invalid value: "object": division by zero evaluating '
-            "rule: self.a / self.b > 0",
+            (
+                'spec: Invalid value: "object": division by zero evaluating '
+                "rule: self.a / self.b > 0"
+            ),
         ),
         (
             "self.a + 9223372036854775807 > 0",
             {"a": 1},
-            'spec: Invalid value: "object": integer overflow evaluating '
-            "rule: self.a + 9223372036854775807 > 0",
+            (
+                'spec: Invalid value: "object": integer overflow evaluating '
+                "rule: self.a + 9223372036854775807 > 0"
+            ),
         ),
         (
             "self.t + self.a == self.t",
             {"a": 1, "t": "x"},
-            "spec: Invalid value: \"object\": 'no such overload': call "
-            "arguments did not match a supported operator, function or macro "
-            "signature for rule: self.t + self.a == self.t",
+            (
+                "spec: Invalid value: \"object\": 'no such overload': call "
+                "arguments did not match a supported operator, function or "
+                "macro "
+                "signature for rule: self.t + self.a == self.t"
+            ),
         ),
         (
             "self.a",
@@ -170,14 +180,18 @@ def test_what_a_broken_rule_says(more, sentence, reason):
         (
             "self.missing > 0",
             {"a": 1},
-            'spec: Invalid value: "object": rule compile error: undefined '
-            "field 'missing'",
+            (
+                'spec: Invalid value: "object": rule compile error: undefined '
+                "field 'missing'"
+            ),
         ),
         (
             "self.a >",
             {"a": 1},
-            'spec: Invalid value: "object": rule compile error: ERROR: '
-            "<input>:1:8: Syntax error",
+            (
+                'spec: Invalid value: "object": rule compile error: ERROR: '
+                "<input>:1:8: Syntax error"
+            ),
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -189,8 +203,10 @@ def test_a_rule_that_cannot_be_evaluated_refuses(rule, value, wanted):
 def test_an_error_names_the_rule_by_its_message():
     rule = {"rule": "self.a < self.b", "message": "a before b"}
     assert said(ruled(rule), {"a": 1}) == [
-        'spec: Invalid value: "object": no such key: b evaluating rule: '
-        "a before b"
+        (
+            'spec: Invalid value: "object": no such key: b evaluating rule: '
+            "a before b"
+        )
     ]
 
 
@@ -202,7 +218,7 @@ def test_a_rule_that_costs_too_much_refuses():
     }
     (only,) = said(schema, list(range(300)))
     assert only.startswith(
-        "spec: Invalid value: \"array\": 'operation cancelled: actual cost "
+        'spec: Invalid value: "array": \'operation cancelled: actual cost '
         "limit exceeded': no further validation rules will be run due to "
         "call cost exceeds limit for rule: self.all("
     )
@@ -223,8 +239,10 @@ def test_rules_wait_for_a_valid_shape():
         "complete validation"
     )
     assert said(ruled(LESS), {"a": "x", "b": 1}) == [
-        'spec.a: Invalid value: "string": spec.a in body must be of type '
-        'integer: "string"',
+        (
+            'spec.a: Invalid value: "string": spec.a in body must be of type '
+            'integer: "string"'
+        ),
         note,
     ]
     schema = ruled(LESS, properties={"a": {**INT, "enum": [1]}, "b": INT})
@@ -236,8 +254,10 @@ def test_rules_wait_for_a_valid_shape():
 def test_rules_run_beside_errors_of_values():
     schema = ruled(LESS, properties={"a": {**INT, "maximum": 1}, "b": INT})
     assert said(schema, {"a": 2, "b": 1}) == [
-        "spec.a: Invalid value: 2: spec.a in body should be less than or "
-        "equal to 1",
+        (
+            "spec.a: Invalid value: 2: spec.a in body should be less than or "
+            "equal to 1"
+        ),
         'spec: Invalid value: "object": failed rule: self.a < self.b',
     ]
 
@@ -357,8 +377,10 @@ def test_transition_rules_of_objects():
         'spec: Invalid value: "object": must not shrink'
     ]
     assert said(schema, {"a": 1}, {}) == [
-        'spec: Invalid value: "object": no such key: a evaluating rule: '
-        "must not shrink"
+        (
+            'spec: Invalid value: "object": no such key: a evaluating rule: '
+            "must not shrink"
+        )
     ]
 
 

@@ -141,7 +141,6 @@ def test_quoted_paths_reach_every_field(names, value):
 def test_no_text_breaks_the_reader(text):
     try:
         find = jsonpath(text)
-    except JSONPathError as problem:
-        assert str(problem) != ""
-    else:
-        assert isinstance(find(OBJECT), list)
+    except JSONPathError:
+        return
+    assert isinstance(find(OBJECT), list)

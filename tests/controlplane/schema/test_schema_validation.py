@@ -197,8 +197,10 @@ def invalid(value, detail):
             {**TEXT, "format": "ipv4"},
             "no",
             [
-                'spec: Invalid value: "no": spec in body must be of type '
-                'ipv4: "no"'
+                (
+                    'spec: Invalid value: "no": spec in body must be of type '
+                    'ipv4: "no"'
+                )
             ],
         ),
         ({**TEXT, "format": "made-up"}, "anything", []),
@@ -206,8 +208,10 @@ def invalid(value, detail):
             {**INT, "format": "int32"},
             2**31,
             [
-                '<nil>: Invalid value: "": Checked value must be of type '
-                "integer with format int32 in spec"
+                (
+                    '<nil>: Invalid value: "": Checked value must be of type '
+                    "integer with format int32 in spec"
+                )
             ],
         ),
         ({**INT, "format": "int32"}, 2**31 - 1, []),
@@ -264,9 +268,9 @@ def test_types_of_errors_are_the_causes_reasons():
     assert kinds({**INT, "minimum": 1}, 0) == ["FieldValueInvalid"]
     assert kinds({**TEXT, "enum": ["a"]}, "b") == ["FieldValueNotSupported"]
     assert kinds({**TEXT, "maxLength": 1}, "ab") == ["FieldValueTooLong"]
-    assert kinds(
-        {"type": "array", "items": INT, "maxItems": 0}, [1]
-    ) == ["FieldValueTooMany"]
+    assert kinds({"type": "array", "items": INT, "maxItems": 0}, [1]) == [
+        "FieldValueTooMany"
+    ]
     assert kinds({"type": "object", "required": ["a"]}, {}) == [
         "FieldValueRequired"
     ]
@@ -293,8 +297,10 @@ WHOLE = {
             {"anyOf": [{"required": ["mode"]}, {"required": ["replicas"]}]},
             {},
             [
-                '<nil>: Invalid value: "": "spec" must validate at least '
-                "one schema (anyOf)",
+                (
+                    '<nil>: Invalid value: "": "spec" must validate at least '
+                    "one schema (anyOf)"
+                ),
                 "spec.mode: Required value",
             ],
         ),
@@ -302,16 +308,20 @@ WHOLE = {
             {"oneOf": [{"required": ["mode"]}, {"required": ["replicas"]}]},
             {"mode": "on", "replicas": 1},
             [
-                '<nil>: Invalid value: "": "spec" must validate one and '
-                "only one schema (oneOf). Found 2 valid alternatives"
+                (
+                    '<nil>: Invalid value: "": "spec" must validate one and '
+                    "only one schema (oneOf). Found 2 valid alternatives"
+                )
             ],
         ),
         (
             {"oneOf": [{"required": ["mode"]}, {"required": ["replicas"]}]},
             {},
             [
-                '<nil>: Invalid value: "": "spec" must validate one and '
-                "only one schema (oneOf). Found none valid",
+                (
+                    '<nil>: Invalid value: "": "spec" must validate one and '
+                    "only one schema (oneOf). Found none valid"
+                ),
                 "spec.mode: Required value",
             ],
         ),
@@ -325,8 +335,10 @@ WHOLE = {
             {"mode": "on"},
             [
                 "spec.replicas: Required value",
-                '<nil>: Invalid value: "": "spec" must validate all the '
-                "schemas (allOf)",
+                (
+                    '<nil>: Invalid value: "": "spec" must validate all the '
+                    "schemas (allOf)"
+                ),
             ],
         ),
         (
@@ -334,16 +346,20 @@ WHOLE = {
             {},
             [
                 "spec.mode: Required value",
-                '<nil>: Invalid value: "": "spec" must validate all the '
-                "schemas (allOf). None validated",
+                (
+                    '<nil>: Invalid value: "": "spec" must validate all the '
+                    "schemas (allOf). None validated"
+                ),
             ],
         ),
         (
             {"not": {"required": ["mode"]}},
             {"mode": "on"},
             [
-                '<nil>: Invalid value: "": "spec" must not validate the '
-                "schema (not)"
+                (
+                    '<nil>: Invalid value: "": "spec" must not validate the '
+                    "schema (not)"
+                )
             ],
         ),
         ({"not": {"required": ["mode"]}}, {}, []),
@@ -363,8 +379,7 @@ def test_int_or_string_with_its_usual_junctor():
     assert errors(usual, 5) == []
     assert errors(usual, "5%") == []
     assert errors(usual, "5") == [
-        'spec: Invalid value: "5": spec in body should match '
-        "'^[0-9]+%$'"
+        "spec: Invalid value: \"5\": spec in body should match '^[0-9]+%$'"
     ]
 
 
@@ -449,10 +464,15 @@ def test_list_types(schema, value, wanted):
 
 def test_items_of_a_map_list_are_objects():
     assert errors(MAP, ["a"]) == [
-        'spec[0]: Invalid value: "string": spec[0] in body must be of type '
-        'object: "string"',
-        'spec[0]: Invalid value: "a": must be an object for an array of '
-        "list-type map",
+        (
+            'spec[0]: Invalid value: "string": spec[0] in body must be of '
+            "type "
+            'object: "string"'
+        ),
+        (
+            'spec[0]: Invalid value: "a": must be an object for an array of '
+            "list-type map"
+        ),
     ]
 
 

@@ -72,15 +72,21 @@ def test_structural(schema):
         (
             spec(),
             [
-                "@.properties[spec].type: Required value: must not be empty "
-                "for specified object fields"
+                (
+                    "@.properties[spec].type: Required value: must not be "
+                    "empty "
+                    "for specified object fields"
+                )
             ],
         ),
         (
             spec(type="array", items={}),
             [
-                "@.properties[spec].items.type: Required value: must not be "
-                "empty for specified array items"
+                (
+                    "@.properties[spec].items.type: Required value: must not "
+                    "be "
+                    "empty for specified array items"
+                )
             ],
         ),
         (
@@ -90,23 +96,31 @@ def test_structural(schema):
         (
             spec(type="array", items=[TEXT]),
             [
-                "@.properties[spec].items: Forbidden: items must be a schema "
-                "object and not an array"
+                (
+                    "@.properties[spec].items: Forbidden: items must be a "
+                    "schema "
+                    "object and not an array"
+                )
             ],
         ),
         (
             spec(type="text"),
             [
-                '@.properties[spec].type: Unsupported value: "text": '
-                'supported values: "array", "boolean", "integer", "number", '
-                '"object", "string"'
+                (
+                    '@.properties[spec].type: Unsupported value: "text": '
+                    'supported values: "array", "boolean", "integer", '
+                    '"number", '
+                    '"object", "string"'
+                )
             ],
         ),
         (
             {"type": "object", "additionalProperties": TEXT},
             [
-                "@.additionalProperties: Forbidden: must not be used at "
-                "the root"
+                (
+                    "@.additionalProperties: Forbidden: must not be used at "
+                    "the root"
+                )
             ],
         ),
         (
@@ -116,16 +130,21 @@ def test_structural(schema):
                 additionalProperties=TEXT,
             ),
             [
-                "@.properties[spec].additionalProperties: Forbidden: "
-                "additionalProperties and properties are mutual exclusive"
+                (
+                    "@.properties[spec].additionalProperties: Forbidden: "
+                    "additionalProperties and properties are mutual exclusive"
+                )
             ],
         ),
         (
             spec(type="array", items=TEXT, uniqueItems=True),
             [
-                "@.properties[spec].uniqueItems: Forbidden: uniqueItems "
-                "cannot be set to true since the runtime complexity becomes "
-                "quadratic"
+                (
+                    "@.properties[spec].uniqueItems: Forbidden: uniqueItems "
+                    "cannot be set to true since the runtime complexity "
+                    "becomes "
+                    "quadratic"
+                )
             ],
         ),
         (
@@ -143,52 +162,71 @@ def test_structural(schema):
                 },
             },
             [
-                "@.properties[metadata]: Forbidden: must not specify "
-                "anything other than name and generateName, but metadata is "
-                "implicitly specified"
+                (
+                    "@.properties[metadata]: Forbidden: must not specify "
+                    "anything other than name and generateName, but metadata "
+                    "is "
+                    "implicitly specified"
+                )
             ],
         ),
         (
             {"type": "object", "properties": {"kind": INT}},
             [
-                '@.properties[kind].type: Invalid value: "integer": must be '
-                "string"
+                (
+                    '@.properties[kind].type: Invalid value: "integer": must '
+                    "be "
+                    "string"
+                )
             ],
         ),
         (
             spec(type="object", **{OPEN: False}),
             [
-                f"@.properties[spec].{OPEN}: Invalid value: false: must be "
-                "true or undefined"
+                (
+                    f"@.properties[spec].{OPEN}: Invalid value: false: must "
+                    f"be "
+                    "true or undefined"
+                )
             ],
         ),
         (
             spec(**{INT_OR_STRING: True, "type": "integer"}),
             [
-                "@.properties[spec].type: Forbidden: must be empty if "
-                "x-kubernetes-int-or-string is true"
+                (
+                    "@.properties[spec].type: Forbidden: must be empty if "
+                    "x-kubernetes-int-or-string is true"
+                )
             ],
         ),
         (
             spec(**{INT_OR_STRING: True, OPEN: True}),
             [
-                f"@.properties[spec].{OPEN}: Invalid value: true: must be "
-                "false if x-kubernetes-int-or-string is true"
+                (
+                    f"@.properties[spec].{OPEN}: Invalid value: true: must be "
+                    "false if x-kubernetes-int-or-string is true"
+                )
             ],
         ),
         (
             spec(type="string", **{EMBEDDED: True, OPEN: True}),
             [
-                '@.properties[spec].type: Invalid value: "string": must be '
-                "object if x-kubernetes-embedded-resource is true"
+                (
+                    '@.properties[spec].type: Invalid value: "string": must '
+                    "be "
+                    "object if x-kubernetes-embedded-resource is true"
+                )
             ],
         ),
         (
             spec(type="object", **{EMBEDDED: True}),
             [
-                "@.properties[spec].properties: Required value: must not be "
-                "empty if x-kubernetes-embedded-resource is true without "
-                "x-kubernetes-preserve-unknown-fields"
+                (
+                    "@.properties[spec].properties: Required value: must not "
+                    "be "
+                    "empty if x-kubernetes-embedded-resource is true without "
+                    "x-kubernetes-preserve-unknown-fields"
+                )
             ],
         ),
         (
@@ -198,29 +236,40 @@ def test_structural(schema):
                 **{EMBEDDED: True, OPEN: True},
             ),
             [
-                "@.properties[spec].additionalProperties: Forbidden: must "
-                "not be used if x-kubernetes-embedded-resource is set"
+                (
+                    "@.properties[spec].additionalProperties: Forbidden: must "
+                    "not be used if x-kubernetes-embedded-resource is set"
+                )
             ],
         ),
         (
             spec(type="object", **{LIST_TYPE: "set"}),
             [
-                '@.properties[spec].type: Invalid value: "object": must be '
-                "array if x-kubernetes-list-type is specified"
+                (
+                    '@.properties[spec].type: Invalid value: "object": must '
+                    "be "
+                    "array if x-kubernetes-list-type is specified"
+                )
             ],
         ),
         (
             spec(type="array", items=TEXT, **{LIST_TYPE: "bag"}),
             [
-                f'@.properties[spec].{LIST_TYPE}: Unsupported value: "bag": '
-                'supported values: "atomic", "map", "set"'
+                (
+                    f"@.properties[spec].{LIST_TYPE}: Unsupported value: "
+                    f'"bag": '
+                    'supported values: "atomic", "map", "set"'
+                )
             ],
         ),
         (
             spec(type="array", items={"type": "object"}, **{LIST_TYPE: "map"}),
             [
-                f"@.properties[spec].{LIST_KEYS}: Required value: must not "
-                "be empty if x-kubernetes-list-type is map"
+                (
+                    f"@.properties[spec].{LIST_KEYS}: Required value: must "
+                    f"not "
+                    "be empty if x-kubernetes-list-type is map"
+                )
             ],
         ),
         (
@@ -230,8 +279,10 @@ def test_structural(schema):
                 **{LIST_TYPE: "map", LIST_KEYS: ["a"]},
             ),
             [
-                f'@.properties[spec].{LIST_KEYS}[0]: Invalid value: "a": '
-                "entries must all be names of item properties"
+                (
+                    f'@.properties[spec].{LIST_KEYS}[0]: Invalid value: "a": '
+                    "entries must all be names of item properties"
+                )
             ],
         ),
         (
@@ -241,44 +292,61 @@ def test_structural(schema):
                 **{LIST_TYPE: "map", LIST_KEYS: ["a"]},
             ),
             [
-                "@.properties[spec].items.properties[a].default: Required "
-                "value: this property is in x-kubernetes-list-map-keys, so "
-                "it must have a default or be a required property"
+                (
+                    "@.properties[spec].items.properties[a].default: Required "
+                    "value: this property is in x-kubernetes-list-map-keys, "
+                    "so "
+                    "it must have a default or be a required property"
+                )
             ],
         ),
         (
             spec(type="array", items=TEXT, **{LIST_KEYS: ["a"]}),
             [
-                f"@.properties[spec].{LIST_TYPE}: Invalid value: null: must "
-                "be map if x-kubernetes-list-map-keys is non-empty"
+                (
+                    f"@.properties[spec].{LIST_TYPE}: Invalid value: null: "
+                    f"must "
+                    "be map if x-kubernetes-list-map-keys is non-empty"
+                )
             ],
         ),
         (
             spec(type="object", **{"x-kubernetes-map-type": "set"}),
             [
-                "@.properties[spec].x-kubernetes-map-type: Unsupported "
-                'value: "set": supported values: "atomic", "granular"'
+                (
+                    "@.properties[spec].x-kubernetes-map-type: Unsupported "
+                    'value: "set": supported values: "atomic", "granular"'
+                )
             ],
         ),
         (
             spec(type="string", anyOf=[{"type": "string"}]),
             [
-                "@.properties[spec].anyOf[0].type: Forbidden: must be empty "
-                "to be structural"
+                (
+                    "@.properties[spec].anyOf[0].type: Forbidden: must be "
+                    "empty "
+                    "to be structural"
+                )
             ],
         ),
         (
             spec(type="string", allOf=[{"default": "a"}]),
             [
-                "@.properties[spec].allOf[0].default: Forbidden: must be "
-                "undefined to be structural"
+                (
+                    "@.properties[spec].allOf[0].default: Forbidden: must be "
+                    "undefined to be structural"
+                )
             ],
         ),
         (
             spec(type="object", allOf=[{"properties": {"a": {}}}]),
             [
-                "@.properties[spec].properties[a]: Required value: because "
-                "it is defined in @.properties[spec].allOf[0].properties[a]"
+                (
+                    "@.properties[spec].properties[a]: Required value: "
+                    "because "
+                    "it is defined in "
+                    "@.properties[spec].allOf[0].properties[a]"
+                )
             ],
         ),
         (
@@ -288,16 +356,20 @@ def test_structural(schema):
                 "properties": {"metadata": {"type": "object"}},
             },
             [
-                "@.not.properties[metadata]: Forbidden: must not be "
-                "specified in a nested context"
+                (
+                    "@.not.properties[metadata]: Forbidden: must not be "
+                    "specified in a nested context"
+                )
             ],
         ),
         (
             spec(type="integer", default="a"),
             [
-                '@.properties[spec].default: Invalid value: "string": '
-                "@.properties[spec].default in body must be of type "
-                'integer: "string"'
+                (
+                    '@.properties[spec].default: Invalid value: "string": '
+                    "@.properties[spec].default in body must be of type "
+                    'integer: "string"'
+                )
             ],
         ),
         (
@@ -307,15 +379,19 @@ def test_structural(schema):
                 default={"b": 1},
             ),
             [
-                '@.properties[spec].default: Invalid value: {"b":1}: must '
-                "not have unknown fields"
+                (
+                    '@.properties[spec].default: Invalid value: {"b":1}: must '
+                    "not have unknown fields"
+                )
             ],
         ),
         (
             spec(type="string", enum=["a"], default="b"),
             [
-                "@.properties[spec].default: Unsupported value: "
-                '"b": supported values: "a"'
+                (
+                    "@.properties[spec].default: Unsupported value: "
+                    '"b": supported values: "a"'
+                )
             ],
         ),
         (
@@ -325,8 +401,10 @@ def test_structural(schema):
         (
             spec(type="object", properties={"a": "text"}),
             [
-                '@.properties[spec].properties[a]: Invalid value: "text": '
-                "must be a schema"
+                (
+                    '@.properties[spec].properties[a]: Invalid value: "text": '
+                    "must be a schema"
+                )
             ],
         ),
     ],
@@ -375,44 +453,58 @@ def rule(**entry):
         (
             {"rule": "true", "message": "a\nb"},
             [
-                '.message: Invalid value: "a\\nb": message must not contain '
-                "line breaks"
+                (
+                    '.message: Invalid value: "a\\nb": message must not '
+                    "contain "
+                    "line breaks"
+                )
             ],
         ),
         (
             {"rule": "true", "reason": "Because"},
             [
-                '.reason: Unsupported value: "Because": supported values: '
-                '"FieldValueDuplicate", "FieldValueForbidden", '
-                '"FieldValueInvalid", "FieldValueRequired"'
+                (
+                    '.reason: Unsupported value: "Because": supported values: '
+                    '"FieldValueDuplicate", "FieldValueForbidden", '
+                    '"FieldValueInvalid", "FieldValueRequired"'
+                )
             ],
         ),
         (
             {"rule": "true", "fieldPath": ".b"},
             [
-                '.fieldPath: Invalid value: ".b": fieldPath must be a valid '
-                "path: does not refer to a valid field"
+                (
+                    '.fieldPath: Invalid value: ".b": fieldPath must be a '
+                    "valid "
+                    "path: does not refer to a valid field"
+                )
             ],
         ),
         (
             {"rule": "true", "optionalOldSelf": True},
             [
-                ".optionalOldSelf: Invalid value: true: may not be set if "
-                "oldSelf is not used in rule"
+                (
+                    ".optionalOldSelf: Invalid value: true: may not be set if "
+                    "oldSelf is not used in rule"
+                )
             ],
         ),
         (
             {"rule": "self.b > 0"},
             [
-                '.rule: Invalid value: {"rule":"self.b > 0"}: compilation '
-                "failed: undefined field 'b'"
+                (
+                    '.rule: Invalid value: {"rule":"self.b > 0"}: compilation '
+                    "failed: undefined field 'b'"
+                )
             ],
         ),
         (
             {"rule": "me > 0"},
             [
-                '.rule: Invalid value: {"rule":"me > 0"}: compilation '
-                "failed: undeclared reference to 'me' (in container '')"
+                (
+                    '.rule: Invalid value: {"rule":"me > 0"}: compilation '
+                    "failed: undeclared reference to 'me' (in container '')"
+                )
             ],
         ),
     ],
