@@ -63,6 +63,7 @@ class LocalExecutor:
             return
         try:
             if _may_start(run, retry=retry):
+                run.renew_request(request)
                 self._spawn(run, request.work, handle)
         finally:
             os.close(handle)  # the supervisor has its own copy
@@ -124,7 +125,10 @@ class LocalExecutor:
         old = run.status()
         attempt = 1 if old is None else old.attempt + 1
         started = RunStatus(
-            phase="Running", attempt=attempt, heartbeat=time.time()
+            phase="Running",
+            attempt=attempt,
+            failures=0 if old is None else old.failures,
+            heartbeat=time.time(),
         )
         run.write_status(fold(started, last_line(run)))
         command = [self.python, "-m", work, str(run.path.resolve())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -40,6 +41,8 @@ from reconciler.generations.resource import (
 )
 from reconciler.generations.stages import STAGES, Inputs, Stage, StageView
 
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.05
 OUTPUTS: dict[Stage, str | None] = {
     "data": "dataset",
     "train": "model",
@@ -174,6 +177,7 @@ class ModelGenerationController:
             phase=state.phase,
             ended=state.ended,
             attempt=state.attempt,
+            failures=status.failures if status else 0,
             step=status.step if status else 0,
             max_steps=status.max_steps if status else None,
             eta_seconds=status.eta_seconds if status else None,
@@ -253,6 +257,7 @@ class ModelGenerationController:
         directory = self._executor.directory(name).path
         target = directory / "output"
         shutil.rmtree(target, ignore_errors=True)
+        started = time.monotonic()
         report = await self._feedback.export(ctx, store, data, target)
         if report.pairs == 0:
             msg = (
@@ -262,7 +267,8 @@ class ModelGenerationController:
             raise TerminalError("NoPreferences", msg)
         digest = await asyncio.to_thread(self._artifacts.put, target)
         facts = {"export": asdict(report)}
-        write(directory, Collected.of("data", name, digest, 0.0, facts))
+        seconds = time.monotonic() - started
+        write(directory, Collected.of("data", name, digest, seconds, facts))
 
     def _run_paths(self, desired: ModelGeneration) -> Iterable[Path]:
         for stage in STAGES:
@@ -274,6 +280,12 @@ class ModelGenerationController:
     def _discard(self, desired: ModelGeneration) -> None:
         for path in self._run_paths(desired):
             self._executor.cancel(path.name)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._executor.poll(path.name).alive:
+                if time.monotonic() > deadline:
+                    msg = f"run {path.name} is still stopping"
+                    raise TransientError(msg)
+                time.sleep(POLL_SECONDS)
             shutil.rmtree(path)
 
 

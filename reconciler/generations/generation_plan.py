@@ -241,7 +241,8 @@ class _Planner:
             return None
         if improvement.gate == "Failed":
             return lineage.REJECTED, improvement.message
-        if self.desired.metadata.annotations.get(ANNOTATIONS.approved):
+        annotations = self.desired.metadata.annotations
+        if annotations.get(ANNOTATIONS.approved) == "true":
             return None
         return lineage.INCONCLUSIVE, (
             f"{improvement.message}; annotate with "
@@ -287,11 +288,10 @@ class _Planner:
     def _retry(
         self, stage: Stage, view: StageView
     ) -> Plan[ModelGenerationStatus]:
-        limit = self.desired.spec.backoff_limit
-        if view.attempt > limit:
+        if view.failures > self.desired.spec.backoff_limit:
             return self._give_up(
                 lineage.FAILED,
-                f"{stage} failed {view.attempt} times: {view.message}",
+                f"{stage} failed {view.failures} times: {view.message}",
             )
         return self._start(stage, view, retry=True)
 
@@ -340,6 +340,8 @@ class _Planner:
             return "Promoted", "serves in production"
         if self.status.promoted_at is None:
             return lineage.VALIDATED, "passed its gate and may serve"
+        if production is None:
+            return "Superseded", "nothing serves now"
         if self.observed.production_number < self.desired.spec.number:
             return "RolledBack", f"{production} serves instead"
         return "Superseded", f"{production} serves instead"

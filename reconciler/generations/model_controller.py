@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,13 +34,25 @@ from reconciler.generations.model_actions import (
 from reconciler.generations.model_plan import Observed, Served
 from reconciler.generations.resource import Model, ModelGeneration
 from reconciler.serving.devices import Choice
-from reconciler.serving.documents import Desired, ServingState
-from reconciler.serving.process import ServerProcess, ServerStartError
+from reconciler.serving.documents import (
+    Desired,
+    ServerInfo,
+    ServingState,
+)
+from reconciler.serving.process import (
+    ServerProcess,
+    ServerStartError,
+    answers,
+)
 from reconciler.storage.backend import layout_backend
 from reconciler.storage.errors import StorageError
 from reconciler.storage.resource import DatasetLayout
 from reconciler.storage.tree import TreeBackend
 
+SILENT_SECONDS = 30.0
+"""How long a serving process may leave health checks unanswered."""
+
+STOP_SECONDS = 10.0
 HOLD_TAG = "production"
 Devices = Callable[[Sequence[str]], Choice]
 """The first device of a preference list that this node has."""
@@ -67,6 +80,7 @@ class ModelController:
 
     def __init__(self, adapters: Adapters) -> None:
         self._adapters = adapters
+        self._silent_since: float | None = None
         self.watches: Sequence[Watch] = (
             Watch(ModelGeneration, _of_generation),
             Watch(DatasetLayout, _of_layout),
@@ -94,36 +108,77 @@ class ModelController:
             if wanted
             else None
         )
-        if desired.deleting:
-            return Observed(wanted=asked)
         layout = _layout(objects, desired)
+        if desired.deleting:
+            return Observed(wanted=asked, held=self._holds(desired, layout))
+        info = self._answering()
+        generations = lineage.of_model(
+            objects.list(ModelGeneration, desired.metadata.namespace),
+            desired.metadata.name,
+        )
+        endpoint = info.url if info else desired.status.endpoint
         if layout is None:
             wants = desired.spec.storage
             return Observed(
+                generations=generations,
                 missing=f"DatasetLayout {wants.layout_ref.name} with dataset "
                 f"{wants.dataset} does not exist",
                 wanted=asked,
+                endpoint=endpoint,
             )
         choice = self._adapters.devices(desired.spec.serving.devices)
-        info = self._adapters.server.info()
         dataset = desired.spec.storage.dataset
         backend = layout_backend(self._adapters.datasets, layout)
         stored = frozenset(g.name for g in backend.generations(dataset))
         return Observed(
-            generations=lineage.of_model(
-                objects.list(ModelGeneration, desired.metadata.namespace),
-                desired.metadata.name,
-            ),
+            generations=generations,
             device=choice.device,
             device_problem=choice.reason,
             stored=stored,
             held=_held(backend, dataset, stored),
             pointer=backend.current(dataset),
             server_alive=info is not None,
-            endpoint=info.url if info else desired.status.endpoint,
-            wanted=asked,
+            endpoint=endpoint,
+            wanted=asked if self._is_there(backend, dataset, wanted) else None,
             served=self._served(name) if info else None,
         )
+
+    def _is_there(
+        self, backend: TreeBackend, dataset: str, wanted: Desired | None
+    ) -> bool:
+        """Whether the path that was asked for is where the generation is.
+
+        It is not after the state directory was moved.
+        """
+        if wanted is None:
+            return False
+        place = slot(wanted.generation, wanted.digest)
+        try:
+            path = backend.path(dataset, place).resolve()
+        except StorageError:
+            return False
+        return str(path) == wanted.path
+
+    def _holds(
+        self, desired: Model, layout: DatasetLayout | None
+    ) -> frozenset[str]:
+        if layout is None:
+            return frozenset()
+        dataset = desired.spec.storage.dataset
+        backend = layout_backend(self._adapters.datasets, layout)
+        stored = frozenset(g.name for g in backend.generations(dataset))
+        return _held(backend, dataset, stored)
+
+    def _answering(self) -> ServerInfo | None:
+        """The serving process, unless it has been silent for too long."""
+        info = self._adapters.server.info()
+        if info is None or answers(info):
+            self._silent_since = None
+            return info
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+        return info if now - self._silent_since < SILENT_SECONDS else None
 
     def _served(self, name: str) -> Served | None:
         found = self._adapters.serving.observed(name)
@@ -156,6 +211,10 @@ class ModelController:
             raise TransientError(str(error)) from error
 
     def _ensure_server(self) -> None:
+        if self._adapters.server.info() is not None:
+            # Alive, but it did not answer for a while: it hangs.
+            self._adapters.server.stop(STOP_SECONDS)
+            self._silent_since = None
         try:
             self._adapters.server.ensure()
         except ServerStartError as error:

@@ -77,7 +77,8 @@ class Observed:
     server_alive: bool = False
     endpoint: str | None = None
     wanted: tuple[str, str, str] | None = None
-    """(generation, digest, device) that the serving process was asked for."""
+    """(generation, digest, device) that the serving process was asked for,
+    if the directory that it was told of is still the right one."""
 
     served: Served | None = None
 
@@ -100,10 +101,8 @@ def choose(
     record = desired.status.promotion
     newest = lineage.newest_passed(generations)
     promoted = record.generation if record else None
-    if newest is not None and newest.spec.number > max(
-        lineage.number_of(generations, promoted),
-        lineage.number_of(generations, pin) if record is None else 0,
-    ):
+    seen = record.number if record else lineage.number_of(generations, pin)
+    if newest is not None and newest.spec.number > seen:
         return newest.metadata.name
     if record is not None and _pin_is_behind(record, pin):
         return record.generation
@@ -122,9 +121,15 @@ def plan(desired: Model, observed: Observed, now: datetime) -> Plan[Status]:
 
 
 def _delete(desired: Model, observed: Observed) -> Plan[Status]:
+    uid = desired.metadata.uid
     if observed.wanted is not None:
-        key = action_key(desired.metadata.uid, "undeploy")
-        return Plan(desired.status, (Undeploy(key),))
+        return Plan(desired.status, (Undeploy(action_key(uid, "undeploy")),))
+    if observed.held:
+        releases = [
+            Release(action_key(uid, "release", held), held)
+            for held in sorted(observed.held)
+        ]
+        return Plan(desired.status, tuple(releases))
     return Plan(desired.status, release=True)
 
 
@@ -153,16 +158,11 @@ class _Planner:
                 "DependencyNotReady", self.observed.missing
             )
             return self._report()
+        self._forget_refusal()
         self._acknowledge()
         name = self._usable(choose(self.desired, self.generations))
-        if name is None and self.problem is not None:
-            self.conditions.stalled("DeploymentFailed", self.problem)
-            return self._report()
         if name is None:
-            self.conditions.waiting(
-                "NoGeneration", "no generation has passed its gate yet"
-            )
-            return self._report()
+            return self._nothing()
         target = self._find(name)
         if target is None or not lineage.passed(target):
             return self._unusable(name, target)
@@ -182,6 +182,30 @@ class _Planner:
         self.status = self.status.model_copy(update={"promotion": record})
         self.desired = self.desired.model_copy(update={"status": self.status})
 
+    def _nothing(self) -> Plan[Status]:
+        """There is nothing to serve; say why."""
+        if self.problem is not None:
+            self.conditions.stalled("DeploymentFailed", self.problem)
+            return self._report(requeue_after=CHECK_SECONDS)
+        if self.desired.spec.suspend:
+            self.conditions.ready("Suspended", "nothing serves")
+        else:
+            self.conditions.waiting(
+                "NoGeneration", "no generation has passed its gate yet"
+            )
+        return self._report()
+
+    def _forget_refusal(self) -> None:
+        """What serves after all was refused too early."""
+        served, refused = self.observed.served, self.status.refused
+        if served is None or refused is None:
+            return
+        if (served.generation, served.state) == (
+            refused.generation,
+            "Serving",
+        ):
+            self.status = self.status.model_copy(update={"refused": None})
+
     def _usable(self, name: str | None) -> str | None:
         """What to serve instead, if the choice could not be loaded."""
         refused = self.status.refused
@@ -195,6 +219,8 @@ class _Planner:
             self.status = self.status.model_copy(update={"refused": None})
             return name
         production = lineage.production_of(self.desired)
+        if production == name:
+            production = None
         self.problem = (
             f"{name}: {refused.message}; {production or 'nothing'} serves"
         )
@@ -272,7 +298,7 @@ class _Planner:
         self.status = self.status.model_copy(update={"refused": refused})
         self.conditions.stalled("DeploymentFailed", f"{name}: {message}")
         back = lineage.production_of(self.desired) not in {None, name}
-        return self._report(requeue_after=0.0 if back else None)
+        return self._report(requeue_after=0.0 if back else CHECK_SECONDS)
 
     def _settle(self, name: str, served: Served) -> Plan[Status]:
         """The new one answers: pointer, snapshot, status."""
@@ -327,11 +353,13 @@ class _Planner:
         record = self.status.promotion
         if record is None or (
             record.generation != name
-            and lineage.number_of(self.generations, name)
-            > lineage.number_of(self.generations, record.generation)
+            and lineage.number_of(self.generations, name) > record.number
         ):
             record = PromotionRecord(
-                generation=name, previous_pin=pin, state="Pending"
+                generation=name,
+                number=lineage.number_of(self.generations, name),
+                previous_pin=pin,
+                state="Pending",
             )
         if record.state == "Pending" and self._is_recorded(record, pin):
             record = record.model_copy(update={"state": "Recorded"})

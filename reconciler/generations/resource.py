@@ -380,6 +380,9 @@ class PromotionRecord(StatusPart):
     """The newest promotion, and whether the spec has caught up with it."""
 
     generation: str
+    number: int = 0
+    """Its number, which stays known when the generation was deleted."""
+
     previous_pin: str | None = None
     """spec.generation when it was promoted."""
 
@@ -518,6 +521,15 @@ class TrainingScheduleStatus(Status):
         default=None, max_length=63, description="Newest generation."
     )
     generations: int = Field(default=0, description="Generations so far.")
+    model_uid: str | None = Field(
+        default=None,
+        max_length=64,
+        description="The Model that the numbers below are about; one that "
+        "was made anew starts anew.",
+    )
+    last_number: int = Field(
+        default=0, description="Highest number of a generation so far."
+    )
     consumed_through: str | None = Field(
         default=None,
         max_length=32,

@@ -57,7 +57,8 @@ class TrainingScheduleController:
         model = ctx.objects.get(Model, namespace, spec.model_ref.name)
         if store is None or not _usable(store):
             return Observed(model=model, generations=generations)
-        after = schedule_plan.consumed(generations)
+        known = Observed(model=model, generations=generations)
+        after = schedule_plan.past(desired, known).consumed
         found = await self._new_rows(ctx, store, after)
         return Observed(
             model=model,

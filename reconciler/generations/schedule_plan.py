@@ -68,6 +68,33 @@ def consumed(generations: Sequence[ModelGeneration]) -> str:
     return str(max(ends, default=0))
 
 
+@dataclass(frozen=True)
+class Past:
+    """What was done for a model, whether its objects still exist or not."""
+
+    model_uid: str | None
+    number: int
+    consumed: str
+
+
+def past(desired: TrainingSchedule, observed: Observed) -> Past:
+    """What the status remembers and what the live generations add to it.
+
+    Deleting a generation gives neither its number nor its feedback back. A
+    Model that was made anew starts anew.
+    """
+    uid = observed.model.metadata.uid if observed.model else None
+    status = desired.status
+    kept = uid is not None and status.model_uid in {None, uid}
+    live = lineage.of_model(observed.generations, desired.spec.model_ref.name)
+    number = max((g.spec.number for g in live), default=0)
+    used = int(consumed(live))
+    if kept or observed.model is None:
+        number = max(number, status.last_number)
+        used = max(used, int(status.consumed_through or "0"))
+    return Past(uid or status.model_uid, number, str(used))
+
+
 def plan(
     desired: TrainingSchedule, observed: Observed, now: datetime
 ) -> Plan[TrainingScheduleStatus]:
@@ -92,6 +119,7 @@ class _Planner:
         self.conditions = Conditions(
             desired.status.conditions, desired.metadata.generation, now
         )
+        self.past = past(desired, observed)
 
     def plan(self) -> Plan[TrainingScheduleStatus]:
         """The next step."""
@@ -151,7 +179,7 @@ class _Planner:
     def _due(self, model: Model) -> CreateGeneration | None:
         production = lineage.production_of(model)
         if production is None:
-            return self._bootstrap() if self._may_bootstrap() else None
+            return self._bootstrap() if self._may_bootstrap(model) else None
         if self._unsettled(model) is not None:
             return None
         enough = (
@@ -159,8 +187,11 @@ class _Planner:
         )
         if not enough or not self.observed.store_ready:
             return None
+        names = {g.metadata.name for g in self.generations}
+        if production not in names:
+            return None
         return self._create(
-            production, consumed(self.generations), self.observed.through
+            production, self.past.consumed, self.observed.through
         )
 
     def _unsettled(self, model: Model) -> str | None:
@@ -174,9 +205,14 @@ class _Planner:
         held_back = refused is not None and refused.generation == name
         return name if automatic and not held_back else None
 
-    def _may_bootstrap(self) -> bool:
+    def _may_bootstrap(self, model: Model) -> bool:
         """The first one, or another try after the schedule was edited."""
-        if any(lineage.passed(g) for g in self.generations):
+        refused = model.status.refused
+        if any(
+            lineage.passed(g)
+            and (refused is None or refused.generation != g.metadata.name)
+            for g in self.generations
+        ):
             return False
         if not self.generations:
             return True
@@ -191,7 +227,7 @@ class _Planner:
     def _create(
         self, parent: str | None, after: str, through: str | None
     ) -> CreateGeneration:
-        last = self.generations[-1].spec.number if self.generations else 0
+        last = self.past.number
         name = f"{self.desired.spec.model_ref.name}-{last + 1}"
         key = action_key(self.desired.metadata.uid, name)
         return CreateGeneration(key, name, last + 1, parent, after, through)
@@ -208,6 +244,9 @@ class _Planner:
         unsettled = self._unsettled(model)
         if unsettled is not None:
             return f"{unsettled} is being promoted"
+        production = lineage.production_of(model)
+        if production not in {g.metadata.name for g in self.generations}:
+            return f"{production} serves, but its object was deleted"
         if not self.observed.store_ready:
             store = self.desired.spec.learn_from.store_ref.name
             return f"FeedbackStore {store} is not ready"
@@ -228,7 +267,9 @@ class _Planner:
                 "active": self._active(),
                 "last_generation": last,
                 "generations": len(self.generations),
-                "consumed_through": consumed(self.generations),
+                "consumed_through": self.past.consumed,
+                "last_number": self.past.number,
+                "model_uid": self.past.model_uid,
                 "new_rows": self.observed.new_rows,
                 "next_window": timestamp(opening) if opening else None,
                 "conditions": self.conditions.build(),

@@ -31,6 +31,9 @@ class StageView:
     """Whether the run has a result: no retry will change it."""
 
     attempt: int = 0
+    failures: int = 0
+    """Attempts that crashed, without those that were preempted."""
+
     step: int = 0
     max_steps: int | None = None
     eta_seconds: float | None = None

@@ -81,6 +81,9 @@ class RunStatus(Document):
 
     phase: Phase
     attempt: int = 1
+    failures: int = 0
+    """Attempts that crashed so far, this one included."""
+
     step: int = 0
     max_steps: int | None = None
     eta_seconds: float | None = None
@@ -175,6 +178,15 @@ class RunDirectory:
                 raise FileExistsError(msg)
             return
         write_atomically(self.path / "request.json", request.to_json())
+
+    def renew_request(self, request: Request) -> None:
+        """Replace the request of a run that rests by one of the same key.
+
+        The state directory may have been moved meanwhile, and the paths in
+        the request with it.
+        """
+        if self.request() != request:
+            write_atomically(self.path / "request.json", request.to_json())
 
     def request(self) -> Request | None:
         """The request, or None before it is written."""

@@ -132,6 +132,7 @@ def _attempt(run: RunDirectory) -> Phase:
         RunStatus(
             phase="Running",
             attempt=next_attempt(run.status()),
+            failures=failures_so_far(run.status()),
             pid=os.getpid(),
         ),
     )
@@ -151,6 +152,11 @@ def next_attempt(previous: RunStatus | None) -> int:
         return 1
     announced = previous.phase == "Running" and previous.pid is None
     return previous.attempt if announced else previous.attempt + 1
+
+
+def failures_so_far(previous: RunStatus | None) -> int:
+    """How many attempts crashed before the one that begins now."""
+    return 0 if previous is None else previous.failures
 
 
 def _request(run: RunDirectory) -> Request | str:
@@ -195,6 +201,12 @@ class _Record:
         )
         self.beat()
         return phase
+
+    def crashed(self, message: str) -> Phase:
+        """The attempt failed in a way that another one may survive."""
+        failures = self.status.failures + 1
+        self.status = self.status.model_copy(update={"failures": failures})
+        return self.stop("Failed", message)
 
     def end(self, result: Result) -> Phase:
         """End the run: status first, the result last."""
@@ -280,7 +292,7 @@ class _Attempt:
         if self.asked_to_stop is not None or code == EXIT_PREEMPTED:
             return self.record.stop("Preempted", "stopped; can be resumed")
         message = f"{describe_exit(code)}: {log_tail(run)}"
-        return self.record.stop("Failed", message)
+        return self.record.crashed(message)
 
 
 def _checked(run: RunDirectory, result: Result) -> Result:

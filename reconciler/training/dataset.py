@@ -39,10 +39,13 @@ def read_rows(path: Path, fields: tuple[str, ...]) -> Rows:
         InvalidRequestError: the file is missing or a row is not of the kind.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON leaves other separators in a text as they are.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise InvalidRequestError(msg) from error
+    if lines[-1] == "":
+        lines.pop()
     rows = [_row(path, n, line, fields) for n, line in enumerate(lines, 1)]
     kept = tuple(row for row in rows if not is_held_out(row["prompt"]))
     return Rows(kept, len(rows) - len(kept))

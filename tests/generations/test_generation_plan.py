@@ -112,12 +112,12 @@ def test_a_finished_stage_is_collected_once() -> None:
 
 
 def test_a_failed_stage_is_retried_up_to_the_limit() -> None:
-    failed = StageView(phase="Failed", attempt=3, message="boom")
+    failed = StageView(phase="Failed", attempt=9, failures=3, message="boom")
     observed = Observed(stages={"train": failed})
     (action,) = plan(with_stages("data"), observed, NOW).actions
     assert isinstance(action, StartStage)
     assert action.retry
-    worse = Observed(stages={"train": replace(failed, attempt=4)})
+    worse = Observed(stages={"train": replace(failed, failures=4)})
     outcome = plan(with_stages("data"), worse, NOW)
     assert outcome.actions == ()
     assert ready(outcome.status).reason == "Failed"
@@ -172,6 +172,14 @@ def test_inconclusive_waits_for_approval() -> None:
         gate="Inconclusive",
         annotations={ANNOTATIONS.approved: "true"},
     )
+    refused = with_stages(
+        "data",
+        "train",
+        "evaluate",
+        gate="Inconclusive",
+        annotations={ANNOTATIONS.approved: "false"},
+    )
+    assert plan(refused, Observed(), NOW).actions == ()
     (action,) = plan(approved, Observed(), NOW).actions
     assert isinstance(action, StartStage)
     assert action.stage == "convert"
@@ -234,6 +242,7 @@ def test_applying_plans_leads_to_an_empty_plan(fates: list[str]) -> None:
             views[action.stage] = StageView(
                 phase="Succeeded" if end == "ok" else end,
                 attempt=old.attempt + 1,
+                failures=old.failures + (end == "Failed"),
             )
     again = plan(desired, Observed(stages=views), NOW)
     assert again.actions == ()

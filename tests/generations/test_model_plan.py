@@ -231,6 +231,69 @@ def test_a_generation_that_does_not_load_is_refused_and_undone() -> None:
     assert ready(plan(desired, observed, NOW)).reason == "DeploymentFailed"
 
 
+def test_production_that_failed_once_and_recovered_is_ready_again() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    serving = observed.served
+    failed = replace(serving, state="Failed", message="no memory")
+    outcome = plan(desired, replace(observed, served=failed), NOW)
+    desired = desired.model_copy(update={"status": outcome.status})
+    assert outcome.requeue_after == CHECK_SECONDS
+    outcome = plan(desired, replace(observed, served=failed), NOW)
+    assert ready(outcome).reason == "DeploymentFailed"
+    assert "nothing serves" in ready(outcome).message
+    desired = desired.model_copy(update={"status": outcome.status})
+    outcome = plan(desired, observed, NOW)
+    assert ready(outcome).status == "True"
+    assert outcome.status.refused is None
+
+
+def test_deleting_what_was_reverted_promotes_nothing_else() -> None:
+    """The pin holds though the newest promotion's object is gone."""
+    written, observed = promoted_to_two("m-2")
+    observed = replace(
+        observed, generations=[passed(1, "t"), passed(2, "t"), passed(3)]
+    )
+    desired, observed, _ = settle(written, observed)
+    assert desired.status.production.generation == "m-3"
+
+    def pin(model_, name):
+        spec = model_.spec.model_copy(update={"generation": name})
+        return model_.model_copy(update={"spec": spec})
+
+    desired, observed, _ = settle(pin(desired, "m-3"), observed)
+    desired, observed, _ = settle(pin(desired, "m-1"), observed)
+    observed = replace(observed, generations=[passed(1, "t"), passed(2, "t")])
+    outcome = plan(desired, observed, NOW)
+    assert outcome.actions == ()
+    assert outcome.status.production.generation == "m-1"
+
+
+def test_a_moved_directory_is_deployed_again() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    moved = replace(observed, wanted=None)
+    (action,) = plan(desired, moved, NOW).actions
+    assert isinstance(action, Deploy)
+
+
+def test_without_its_layout_the_status_stays_true() -> None:
+    desired, observed, _ = settle(
+        model(), replace(BLANK, generations=[passed(1)])
+    )
+    missing = Observed(
+        generations=observed.generations,
+        missing="DatasetLayout l does not exist",
+        endpoint=observed.endpoint,
+    )
+    outcome = plan(desired, missing, NOW)
+    assert ready(outcome).reason == "DependencyNotReady"
+    assert outcome.status.endpoint == desired.status.endpoint
+    assert outcome.status.lineage == desired.status.lineage
+
+
 def test_a_refused_generation_is_tried_again_on_request() -> None:
     desired, observed, _ = settle(
         model(), replace(BLANK, generations=[passed(1)])
@@ -270,6 +333,9 @@ def test_deleting_stops_serving_first() -> None:
     deleting = model(meta={"deletionTimestamp": "2026-11-25T11:00:00Z"})
     served = replace(BLANK, wanted=("m-1", "d", "CPU"))
     assert [type(a) for a in plan(deleting, served, NOW).actions] == [Undeploy]
+    held = replace(BLANK, held=frozenset({"m-1-x"}))
+    assert [type(a) for a in plan(deleting, held, NOW).actions] == [Release]
+    assert not plan(deleting, held, NOW).release
     assert plan(deleting, BLANK, NOW).release
 
 

@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.engine import conditions
-from reconciler.generations.resource import ModelGeneration, ServedGeneration
+from reconciler.generations.resource import (
+    ModelGeneration,
+    RefusedGeneration,
+    ServedGeneration,
+)
 from reconciler.generations.schedule_plan import (
     SCHEDULE_GENERATION,
     CreateGeneration,
@@ -133,6 +137,45 @@ def test_a_failed_bootstrap_is_tried_again_after_an_edit() -> None:
 
     assert plan(schedule(), made_by("3"), NOW).actions == ()
     (action,) = plan(schedule(), made_by("2"), NOW).actions
+    assert (action.name, action.parent) == ("m-2", None)
+
+
+def test_deleted_generations_give_nothing_back() -> None:
+    observed = Observed(
+        model=serving(),
+        generations=[passed(1, SERVED)],
+        store_ready=True,
+        through="950",
+        new_rows=20,
+    )
+    status = {"modelUid": "uid-m", "lastNumber": 4, "consumedThrough": "900"}
+    (action,) = plan(schedule(status), observed, NOW).actions
+    assert (action.name, action.after) == ("m-5", "900")
+    anew = {**status, "modelUid": "another"}
+    (action,) = plan(schedule(anew), observed, NOW).actions
+    assert (action.name, action.after) == ("m-2", "0")
+
+
+def test_without_the_object_of_production_it_says_so() -> None:
+    observed = Observed(
+        model=serving("m-7"),
+        generations=[rejected(1)],
+        store_ready=True,
+        through="950",
+        new_rows=20,
+    )
+    outcome = plan(schedule(), observed, NOW)
+    assert outcome.actions == ()
+    assert "m-7 serves, but its object was deleted" in ready(outcome).message
+
+
+def test_a_first_generation_that_could_not_be_loaded_is_not_the_last() -> None:
+    live = model()
+    refused = RefusedGeneration(generation="m-1", message="bad")
+    status = live.status.model_copy(update={"refused": refused})
+    live = live.model_copy(update={"status": status})
+    observed = Observed(model=live, generations=[passed(1)])
+    (action,) = plan(schedule(), observed, NOW).actions
     assert (action.name, action.parent) == ("m-2", None)
 
 
