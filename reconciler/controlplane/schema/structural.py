@@ -17,14 +17,13 @@ from reconciler.controlplane.schema.errors import (
 )
 from reconciler.controlplane.schema.go_regex import compile_regex
 from reconciler.controlplane.schema.node import Schema
+from reconciler.controlplane.schema.structural_lists import list_type_faults
 from reconciler.controlplane.schema.structural_rules import rule_errors
 
 ROOT: Final = "spec.validation.openAPIV3Schema"
 """Where the server says that the schema is, if it is told no other place."""
 
 _TYPES: Final = ["array", "boolean", "integer", "number", "object", "string"]
-_LIST_TYPES: Final = ["atomic", "map", "set"]
-_MAP_TYPES: Final = ["atomic", "granular"]
 _JUNCTORS: Final = ("allOf", "anyOf", "oneOf")
 _UNSUPPORTED: Final = (
     "$ref",
@@ -82,7 +81,7 @@ def _place(schema: Any, at: str, level: str) -> Iterator[FieldError]:
     yield from _type(schema, at, level)
     yield from _keywords(schema, at)
     yield from _extensions(schema, at)
-    yield from _list_type(schema, at)
+    yield from list_type_faults(schema, at)
     yield from _junctors(schema, at, schema)
     yield from _below(schema, at, level)
 
@@ -221,62 +220,6 @@ def _extensions(schema: Schema, at: str) -> Iterator[FieldError]:
             "without x-kubernetes-preserve-unknown-fields"
         )
         yield required(f"{at}.properties", detail)
-
-
-def _list_type(schema: Schema, at: str) -> Iterator[FieldError]:
-    map_type = schema.get("x-kubernetes-map-type")
-    if map_type is not None and map_type not in _MAP_TYPES:
-        name = f"{at}.x-kubernetes-map-type"
-        yield not_supported(name, map_type, _MAP_TYPES)
-    kind = schema.get("x-kubernetes-list-type")
-    keys = schema.get("x-kubernetes-list-map-keys")
-    if kind is not None and kind not in _LIST_TYPES:
-        name = f"{at}.x-kubernetes-list-type"
-        yield not_supported(name, kind, _LIST_TYPES)
-    if kind is not None and schema.get("type") != "array":
-        yield invalid(
-            f"{at}.type",
-            schema.get("type", ""),
-            "must be array if x-kubernetes-list-type is specified",
-        )
-    if kind == "map":
-        yield from _map_keys(schema, keys, at)
-    elif keys:
-        yield invalid(
-            f"{at}.x-kubernetes-list-type",
-            kind,
-            "must be map if x-kubernetes-list-map-keys is non-empty",
-        )
-
-
-def _map_keys(schema: Schema, keys: Any, at: str) -> Iterator[FieldError]:
-    here = f"{at}.x-kubernetes-list-map-keys"
-    if not keys:
-        yield required(
-            here, "must not be empty if x-kubernetes-list-type is map"
-        )
-        return
-    items = schema.get("items")
-    items = items if isinstance(items, dict) else {}
-    fields = items.get("properties") or {}
-    for index, key in enumerate(keys):
-        sub = fields.get(key)
-        if not isinstance(sub, dict):
-            detail = "entries must all be names of item properties"
-            yield invalid(f"{here}[{index}]", key, detail)
-            continue
-        if key not in (items.get("required") or ()) and "default" not in sub:
-            yield required(
-                f"{at}.items.properties[{key}].default",
-                "this property is in x-kubernetes-list-map-keys, so it must "
-                "have a default or be a required property",
-            )
-        if sub.get("nullable"):
-            yield forbidden(
-                f"{at}.items.properties[{key}].nullable",
-                "this property is in x-kubernetes-list-map-keys, so it "
-                "cannot be nullable",
-            )
 
 
 def _junctors(schema: Schema, at: str, spine: Schema) -> Iterator[FieldError]:

@@ -24,26 +24,39 @@ _REASONS: Final = [
 
 
 def rule_errors(
-    node: Node, at: str, *, resource: bool = True
+    node: Node, at: str, *, resource: bool = True, apart: str = ""
 ) -> Iterator[FieldError]:
-    """Yield the rules at and below a place that cannot be used."""
+    """Yield the rules at and below a place that cannot be used.
+
+    Args:
+        node: the schema of the place.
+        at: where it is.
+        resource: the place is a whole object.
+        apart: the outermost list or map around the place whose parts have
+            no old values; empty if there is none.
+    """
     if not node.cel:
         return
     for index, raw in enumerate(node.rules):
         here = f"{at}.x-kubernetes-validations[{index}]"
-        yield from _rule_errors(raw, node, here, resource=resource)
+        yield from _rule_errors(raw, node, here, apart, resource=resource)
+    inside = apart or (at if node.map_type == "atomic" else "")
     for name, sub in node.properties.items():
         below = f"{at}.properties[{name}]"
-        yield from rule_errors(sub, below, resource=sub.embedded)
+        yield from rule_errors(sub, below, resource=sub.embedded, apart=inside)
     if node.items is not None:
-        yield from rule_errors(node.items, f"{at}.items", resource=False)
+        below = f"{at}.items"
+        inside = apart or (at if node.list_type != "map" else "")
+        yield from rule_errors(node.items, below, resource=False, apart=inside)
     if isinstance(node.additional, Node):
         below = f"{at}.additionalProperties"
-        yield from rule_errors(node.additional, below, resource=False)
+        yield from rule_errors(
+            node.additional, below, resource=False, apart=inside
+        )
 
 
 def _rule_errors(
-    raw: Any, node: Node, here: str, *, resource: bool
+    raw: Any, node: Node, here: str, apart: str, *, resource: bool
 ) -> Iterator[FieldError]:
     if not isinstance(raw, dict):
         yield invalid(here, raw, "must be a rule")
@@ -67,6 +80,13 @@ def _rule_errors(
     except CompileError as error:
         yield invalid(f"{here}.rule", raw, f"compilation failed: {error}")
         return
-    if raw.get("optionalOldSelf") and not rule.transition:
+    optional = raw.get("optionalOldSelf")
+    if rule.transition and apart:
+        detail = (
+            "oldSelf cannot be used on the uncorrelatable portion of the "
+            f"schema within {apart}"
+        )
+        yield invalid(f"{here}.rule", raw["rule"], detail)
+    elif optional is not None and not rule.transition:
         detail = "may not be set if oldSelf is not used in rule"
-        yield invalid(f"{here}.optionalOldSelf", True, detail)  # noqa: FBT003
+        yield invalid(f"{here}.optionalOldSelf", optional, detail)

@@ -258,7 +258,7 @@ def test_structural(schema):
                 (
                     f"@.properties[spec].{LIST_TYPE}: Unsupported value: "
                     f'"bag": '
-                    'supported values: "atomic", "map", "set"'
+                    'supported values: "atomic", "set", "map"'
                 )
             ],
         ),
@@ -526,3 +526,106 @@ def test_the_place_is_the_callers():
     assert found({}, at) == [
         "@.type: Required value: must not be empty at the root"
     ]
+
+
+SETS = {LIST_TYPE: "set"}
+ATOMIC = "must be atomic as item of a list with x-kubernetes-list-type=set"
+
+
+@pytest.mark.parametrize(
+    ("items", "more", "wanted"),
+    [
+        ({"type": "object", "x-kubernetes-map-type": "atomic"}, SETS, []),
+        ({"type": "array", "items": TEXT}, SETS, []),
+        (
+            {"type": "object"},
+            SETS,
+            [f".x-kubernetes-map-type: Invalid value: null: {ATOMIC}"],
+        ),
+        (
+            {"type": "array", "items": TEXT, LIST_TYPE: "set"},
+            SETS,
+            [f'.{LIST_TYPE}: Invalid value: "set": {ATOMIC}'],
+        ),
+        (
+            {**TEXT, "nullable": True},
+            SETS,
+            [
+                ".nullable: Forbidden: cannot be nullable when "
+                "x-kubernetes-list-type is set"
+            ],
+        ),
+        (
+            TEXT,
+            {LIST_TYPE: "map", LIST_KEYS: ["a"]},
+            [
+                '.type: Invalid value: "string": must be object if parent '
+                "array's x-kubernetes-list-type is map"
+            ],
+        ),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_items_of_lists(items, more, wanted):
+    schema = spec(type="array", items=items, **more)
+    assert found(schema) == [f"@.properties[spec].items{t}" for t in wanted]
+
+
+KEEP = [{"rule": "self == oldSelf"}]
+KEPT = {**INT, RULES: KEEP}
+
+
+@pytest.mark.parametrize(
+    ("schema", "within"),
+    [
+        ({"type": "object", "properties": {"a": KEPT}}, None),
+        ({"type": "object", "additionalProperties": KEPT}, None),
+        (
+            {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["k"],
+                    "properties": {"k": TEXT, "a": KEPT},
+                },
+                LIST_TYPE: "map",
+                LIST_KEYS: ["k"],
+            },
+            None,
+        ),
+        ({"type": "array", "items": KEPT}, "@.properties[spec]"),
+        (
+            {"type": "array", "items": KEPT, LIST_TYPE: "set"},
+            "@.properties[spec]",
+        ),
+        (
+            {
+                "type": "object",
+                "x-kubernetes-map-type": "atomic",
+                "properties": {"a": KEPT},
+            },
+            "@.properties[spec]",
+        ),
+        (
+            {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"l": {"type": "array", "items": KEPT}},
+                },
+            },
+            "@.properties[spec]",
+        ),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_transition_rules_need_old_values(schema, within):
+    errors = found({"type": "object", "properties": {"spec": schema}})
+    if within is None:
+        assert errors == []
+        return
+    (only,) = errors
+    assert only.endswith(
+        '.rule: Invalid value: "self == oldSelf": oldSelf cannot be used on '
+        f"the uncorrelatable portion of the schema within {within}"
+    )
