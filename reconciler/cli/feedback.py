@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.session import DEFAULT_STATE, Session, kubeconfig_of
+from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.feedback.dsn import resolve_dsn
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             msg = f"FeedbackStore {arguments.store} does not exist"
             raise CommandError(msg)
         try:
-            dsn = _dsn(session, store, arguments)
+            dsn = _dsn(session, store)
             report = import_rows(dsn, _rows(arguments.file))
         except FeedbackError as error:
             raise CommandError(str(error)) from error
@@ -83,26 +83,42 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if report.quarantined else 0
 
 
-def _dsn(
-    session: Session, store: FeedbackStore, arguments: argparse.Namespace
-) -> str:
-    root = Path(arguments.state) if arguments.state else DEFAULT_STATE
-    server = EmbeddedServer(StateDirectory(root.resolve()).postgres)
+def _dsn(session: Session, store: FeedbackStore) -> str:
+    """Where the rows of a store are.
+
+    An embedded store lies beside the kubeconfig of its operator, so that the
+    API server and the database are always those of the same one.
+    """
+    server = None
+    if store.spec.engine == "Embedded":
+        server = EmbeddedServer(_state_of(session.kubeconfig).postgres)
     return session.run(resolve_dsn(session.client, store, server))
 
 
-def _rows(file: str) -> Iterator[str]:
-    """Lines; what is wrong with one is found where it is stored."""
-    stream = sys.stdin if file == "-" else _open(Path(file))
+def _state_of(kubeconfig: Path | None) -> StateDirectory:
+    if kubeconfig is not None:
+        state = StateDirectory(kubeconfig.resolve().parent)
+        if state.controlplane.is_dir():
+            return state
+    msg = (
+        "the FeedbackStore is embedded in the state directory of its "
+        "operator: name it with --state DIR"
+    )
+    raise CommandError(msg)
+
+
+def _rows(file: str) -> Iterator[bytes]:
+    """Lines as they are; what is wrong with one is found at its import."""
+    stream = sys.stdin.buffer if file == "-" else _open(Path(file))
     with stream:
         for line in stream:
             if line.strip():
-                yield line.rstrip("\n")
+                yield line.rstrip(b"\r\n")
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path) -> BinaryIO:
     try:
-        return path.open(encoding="utf-8", errors="replace")
+        return path.open("rb")
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise CommandError(msg) from error

@@ -18,7 +18,11 @@ def exclusive(directory: Path) -> Iterator[None]:
     Raises:
         CommandError: another process holds it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+    except OSError as error:
+        msg = f"{directory}: {error.strerror}"
+        raise CommandError(msg) from error
     handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

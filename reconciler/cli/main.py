@@ -1,8 +1,7 @@
 """The `reconciler` command: parsing, dispatch, exit codes.
 
 Exit codes: 0 done, 1 it failed or a difference was found, 2 wrong usage.
-Modules of commands are imported when they are needed, so that ``--help`` and
-shell completion answer at once.
+Heavy packages (torch, openvino, kopf) are imported only by what needs them.
 """
 
 from __future__ import annotations
@@ -49,31 +48,45 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=__version__)
-    root.add_argument(
-        "--state",
-        metavar="DIR",
-        help="state directory of `reconciler up` (default: .reconciler)",
-    )
-    root.add_argument(
-        "--kubeconfig", metavar="FILE", help="API server to talk to instead"
-    )
-    root.add_argument(
-        "-n",
-        "--namespace",
-        default="default",
-        help="namespace (default: default)",
-    )
+    _add_common(root, default=True)
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True
     )
     for name in COMMANDS:
         importlib.import_module(f"reconciler.cli.{name}").add_parser(commands)
+    for name, parser_of in commands.choices.items():
+        if name != "feedback":
+            _add_common(parser_of, default=False)
     commands.add_parser(
         "controlplane",
         help="the embedded Kubernetes API server on its own",
         add_help=False,
     )
     return root
+
+
+def _add_common(parser: argparse.ArgumentParser, *, default: bool) -> None:
+    """Options that may stand before or after the command."""
+    absent = None if default else argparse.SUPPRESS
+    group = parser.add_argument_group("which API server")
+    group.add_argument(
+        "--state",
+        metavar="DIR",
+        default=absent,
+        help="state directory of `reconciler up` (default: .reconciler)",
+    )
+    group.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        default=absent,
+        help="API server to talk to instead",
+    )
+    group.add_argument(
+        "-n",
+        "--namespace",
+        default="default" if default else argparse.SUPPRESS,
+        help="namespace (default: default)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

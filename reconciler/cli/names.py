@@ -32,9 +32,11 @@ def kinds_of(word: str) -> tuple[type[Resource], ...]:
 
 def split_target(words: list[str]) -> tuple[str, str | None]:
     """``mdl name`` or ``mdl/name`` -> the kind's word and the name."""
-    if len(words) == 1 and "/" in words[0]:
-        kind, _, name = words[0].partition("/")
+    kind, *names = words
+    if len(names) > 1 or (names and "/" in kind):
+        msg = f"one object at a time, please: {' '.join(words)}"
+        raise CommandError(msg, code=2)
+    if "/" in kind:
+        kind, _, name = kind.partition("/")
         return kind, name
-    if len(words) == 1:
-        return words[0], None
-    return words[0], words[1]
+    return kind, names[0] if names else None

@@ -13,11 +13,13 @@ from reconciler.cli.errors import CommandError
 from reconciler.engine.client import KubeClient
 from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.credentials import ClientSettings
+from reconciler.engine.errors import UnavailableError
 from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import API_VERSION, Resource
 
 T = TypeVar("T")
 DEFAULT_STATE = Path(".reconciler")
+HOME_KUBECONFIG = Path.home() / ".kube" / "config"
 
 
 class Session:
@@ -50,6 +52,9 @@ class Session:
         """
         try:
             return self._runner.run(work)
+        except UnavailableError as error:
+            msg = f"{error} (is `reconciler up` running?)"
+            raise CommandError(msg) from error
         except (TransientError, TerminalError) as error:
             raise CommandError(str(error)) from error
 
@@ -106,5 +111,13 @@ def kubeconfig_of(given: str | None, state: str | None) -> Path | None:
         return local
     if state is not None:
         msg = f"{local} does not exist: is `reconciler up` running there?"
+        raise CommandError(msg)
+    if not (
+        HOME_KUBECONFIG.exists() or "KUBERNETES_SERVICE_HOST" in os.environ
+    ):
+        msg = (
+            f"there is no {local}, no $KUBECONFIG and no {HOME_KUBECONFIG}: "
+            "start `reconciler up` here, or name its directory with --state"
+        )
         raise CommandError(msg)
     return None

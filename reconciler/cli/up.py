@@ -9,15 +9,19 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import DEFAULT_STATE
+from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.paths import StateDirectory
+from reconciler.runs.supervisor import GRACE_SECONDS
 
-RUN_GRACE_SECONDS = 20.0
+RUN_GRACE_SECONDS = GRACE_SECONDS + 5.0
+"""What a run's supervisor gives its worker, and a little more."""
+
 SERVER_GRACE_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_positive,
         default=4,
         help="objects reconciled at the same time (4)",
     )
@@ -73,8 +77,31 @@ def run(arguments: argparse.Namespace) -> int:
     _log(verbose=arguments.verbose)
     root = Path(arguments.state) if arguments.state else DEFAULT_STATE
     state = StateDirectory(root.resolve())
-    with exclusive(state.root), _api_server(state, arguments) as kubeconfig:
-        return asyncio.run(_up(state, kubeconfig, arguments, started))
+    try:
+        with (
+            exclusive(state.root),
+            _api_server(state, arguments) as kubeconfig,
+        ):
+            return asyncio.run(_up(state, kubeconfig, arguments, started))
+    except (OSError, TransientError, TerminalError) as error:
+        msg = f"{error}{_hint(arguments)}"
+        raise CommandError(msg) from error
+
+
+def _hint(arguments: argparse.Namespace) -> str:
+    if not arguments.kubeconfig:
+        return ""
+    return (
+        "; the kinds have to be installed there once: kubectl apply -f crds/"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = "must be at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return value
 
 
 def roles_of(text: str) -> frozenset[str]:
@@ -99,14 +126,23 @@ def _api_server(
     state: StateDirectory, arguments: argparse.Namespace
 ) -> Iterator[Path]:
     if arguments.kubeconfig:
-        yield Path(arguments.kubeconfig)
+        path = Path(arguments.kubeconfig)
+        if not path.is_file():
+            msg = f"{path} does not exist"
+            raise CommandError(msg)
+        yield path
         return
+    from reconciler.controlplane.lock import LockedError
+    from reconciler.controlplane.storage.database import StorageError
     from reconciler.controlplane.thread import ControlPlaneThread
 
     plane = ControlPlaneThread(
         state.controlplane, port=arguments.port, kubeconfig=state.kubeconfig
     )
-    plane.start()
+    try:
+        plane.start()
+    except (LockedError, StorageError) as error:
+        raise CommandError(str(error)) from error
     try:
         yield state.kubeconfig
     finally:
@@ -181,9 +217,10 @@ def stop_processes(node: Any) -> None:
     """Stop what runs detached: it would outlive us, and nobody asked."""
     print("stopping: runs are checkpointed and resume at the next start")
     sys.stdout.flush()
-    node.executor.stop_all(RUN_GRACE_SECONDS)
-    node.server.stop(SERVER_GRACE_SECONDS)
-    node.postgres.stop()
+    with ExitStack() as stack:  # each is stopped, whatever happens to others
+        stack.callback(node.postgres.stop)
+        stack.callback(node.server.stop, SERVER_GRACE_SECONDS)
+        stack.callback(node.executor.stop_all, RUN_GRACE_SECONDS)
 
 
 def _log(*, verbose: bool) -> None:

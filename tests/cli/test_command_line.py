@@ -36,6 +36,32 @@ def test_targets_are_written_in_two_ways() -> None:
     assert split_target(["mdl/x"]) == ("mdl", "x")
     assert split_target(["mdl", "x"]) == ("mdl", "x")
     assert split_target(["mdl"]) == ("mdl", None)
+    for words in (["mdl", "x", "y"], ["mdl/x", "y"]):
+        with pytest.raises(CommandError, match="one object at a time"):
+            split_target(words)
+
+
+def test_common_options_stand_before_or_after_the_command() -> None:
+    before = parser().parse_args(["--state", "s", "-n", "x", "get", "mdl"])
+    after = parser().parse_args(["get", "mdl", "--state", "s", "-n", "x"])
+    assert (before.state, before.namespace) == ("s", "x")
+    assert (after.state, after.namespace) == ("s", "x")
+    neither = parser().parse_args(["get", "mdl"])
+    assert (neither.state, neither.namespace) == (None, "default")
+
+
+def test_up_explains_what_stops_it(tmp_path, capsys) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["--state", str(file), "up"]) == 1
+    assert str(file) in capsys.readouterr().err
+    words = ["--state", str(tmp_path / "s"), "--kubeconfig", "/nope", "up"]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error == "error: /nope does not exist\n"
+    with pytest.raises(SystemExit):
+        main(["up", "--workers", "0"])
+    assert "must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -70,6 +96,11 @@ def test_which_kubeconfig_is_used(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KUBECONFIG", raising=False)
     assert kubeconfig_of("given", None) == Path("given")
+    home = tmp_path / "home"
+    monkeypatch.setattr("reconciler.cli.session.HOME_KUBECONFIG", home)
+    with pytest.raises(CommandError, match="start `reconciler up` here"):
+        kubeconfig_of(None, None)
+    home.touch()
     assert kubeconfig_of(None, None) is None
     local = Path(".reconciler")
     local.mkdir()

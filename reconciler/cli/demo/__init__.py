@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.cli.errors import CommandError
 
 DEFAULT_STATE = Path(".demo")
+ROLLBACK_SECONDS = 10.0
 
 
 def add_parser(commands: Any) -> None:
@@ -61,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     screen.console.print("\n[bold]Go on[/bold]")
     for line in how_to_go_on(state):
         screen.say(line)
-    return 1 if outcome.failed_requests else 0
+    slow = outcome.rollback_seconds >= ROLLBACK_SECONDS
+    return 1 if outcome.failed_requests or slow else 0
 
 
 def _example() -> Path:

@@ -15,7 +15,7 @@ from reconciler.cli.errors import CommandError
 from reconciler.engine.paths import StateDirectory
 
 START_SECONDS = 60.0
-STOP_SECONDS = 60.0
+STOP_SECONDS = 120.0
 POLL_SECONDS = 0.05
 LOG_TAIL = 2000
 

@@ -1,0 +1,115 @@
+"""What happens to a system that has run for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from kill_moments import END_SECONDS, begin, converge
+from operating import Up, end_everything
+from tiny import MODEL
+
+from reconciler.engine import conditions
+from reconciler.engine.paths import StateDirectory
+from reconciler.generations.resource import Model, ModelGeneration
+from reconciler.serving.client import complete
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def ready(up: Up) -> Model:
+    with up.session() as session:
+
+        def done() -> Model | None:
+            model = session.find(Model, "default", MODEL)
+            if model is None or not conditions.is_true(
+                model.status.conditions,
+                "Ready",
+                model.metadata.generation,
+            ):
+                return None
+            return model
+
+        found: Model = up.until(done, END_SECONDS, "ready model")
+    return found
+
+
+def ask(model: Model) -> str:
+    assert model.status.endpoint is not None
+    return complete(model.status.endpoint, MODEL, "What does json.dumps do?")
+
+
+def test_moving_the_state_and_healing_the_processes(
+    up: Up, tmp_path: Path
+) -> None:
+    repository = begin(up, tmp_path)
+    model, generation = converge(up, repository)
+    answer = ask(model)
+
+    # Moved to another place: it serves from there, and trains nothing.
+    up.stop()
+    moved = StateDirectory(tmp_path / "moved")
+    up.state.root.rename(moved.root)
+    up.state = moved
+    try:
+        up.start()
+        model = ready(up)
+        assert ask(model) == answer
+        desired = (moved.serving / "models" / f"{MODEL}.json").read_text()
+        assert str(moved.root) in desired
+
+        # A serving process that hangs is replaced.
+        pid = server_pid(moved)
+        os.kill(pid, signal.SIGSTOP)
+        up.until(lambda: server_pid(moved) != pid, 120.0, "a new server")
+        assert ask(ready(up)) == answer
+
+        # Deleting the model ends serving and its generations, not its data.
+        with up.session() as session:
+            session.run(
+                session.client.merge_patch(
+                    "reconciler.dev/v1alpha1",
+                    "ConfigRepository",
+                    "default",
+                    "config",
+                    {"spec": {"suspend": True}},
+                )
+            )
+            session.run(
+                session.client.delete(
+                    "reconciler.dev/v1alpha1", "Model", "default", MODEL
+                )
+            )
+
+            def gone() -> bool:
+                name = generation.metadata.name
+                return (
+                    session.find(Model, "default", MODEL) is None
+                    and session.find(ModelGeneration, "default", name) is None
+                )
+
+            up.until(gone, 60.0, "end of the model")
+        assert not (moved.serving / "models" / f"{MODEL}.json").exists()
+        assert not any(moved.runs.iterdir())
+        stored = moved.datasets.glob("default/models/datasets/tiny/*/tiny-1-*")
+        assert any(stored)
+        up.stop()
+    finally:
+        end_everything(moved.root)
+
+
+def server_pid(state: StateDirectory) -> int:
+    import json
+
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        try:
+            text = (state.serving / "server.json").read_text()
+        except FileNotFoundError:
+            continue
+        pid: int = json.loads(text)["pid"]
+        return pid
+    pytest.fail("no server.json")
