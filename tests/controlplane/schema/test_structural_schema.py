@@ -551,16 +551,20 @@ ATOMIC = "must be atomic as item of a list with x-kubernetes-list-type=set"
             {**TEXT, "nullable": True},
             SETS,
             [
-                ".nullable: Forbidden: cannot be nullable when "
-                "x-kubernetes-list-type is set"
+                (
+                    ".nullable: Forbidden: cannot be nullable when "
+                    "x-kubernetes-list-type is set"
+                )
             ],
         ),
         (
             TEXT,
             {LIST_TYPE: "map", LIST_KEYS: ["a"]},
             [
-                '.type: Invalid value: "string": must be object if parent '
-                "array's x-kubernetes-list-type is map"
+                (
+                    '.type: Invalid value: "string": must be object if parent '
+                    "array's x-kubernetes-list-type is map"
+                )
             ],
         ),
     ],
