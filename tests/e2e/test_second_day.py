@@ -15,15 +15,20 @@ from tiny import MODEL
 from reconciler.engine import conditions
 from reconciler.engine.paths import StateDirectory
 from reconciler.generations.resource import Model, ModelGeneration
-from reconciler.serving.client import complete
+from reconciler.serving.client import CompletionError, complete
 
+QUESTION = "What does json.dumps do?"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def ready(up: Up) -> Model:
+def answer_of(up: Up) -> str:
+    """Wait until the model is Ready and answers, and return the answer.
+
+    Right after a start the status is still what the last process wrote.
+    """
     with up.session() as session:
 
-        def done() -> Model | None:
+        def done() -> str | None:
             model = session.find(Model, "default", MODEL)
             if model is None or not conditions.is_true(
                 model.status.conditions,
@@ -31,23 +36,21 @@ def ready(up: Up) -> Model:
                 model.metadata.generation,
             ):
                 return None
-            return model
+            try:
+                return complete(model.status.endpoint, MODEL, QUESTION)
+            except CompletionError:
+                return None
 
-        found: Model = up.until(done, END_SECONDS, "ready model")
+        found: str = up.until(done, END_SECONDS, "answer")
     return found
-
-
-def ask(model: Model) -> str:
-    assert model.status.endpoint is not None
-    return complete(model.status.endpoint, MODEL, "What does json.dumps do?")
 
 
 def test_moving_the_state_and_healing_the_processes(
     up: Up, tmp_path: Path
 ) -> None:
     repository = begin(up, tmp_path)
-    model, generation = converge(up, repository)
-    answer = ask(model)
+    _, generation = converge(up, repository)
+    answer = answer_of(up)
 
     # Moved to another place: it serves from there, and trains nothing.
     up.stop()
@@ -56,8 +59,7 @@ def test_moving_the_state_and_healing_the_processes(
     up.state = moved
     try:
         up.start()
-        model = ready(up)
-        assert ask(model) == answer
+        assert answer_of(up) == answer
         desired = (moved.serving / "models" / f"{MODEL}.json").read_text()
         assert str(moved.root) in desired
 
@@ -65,7 +67,7 @@ def test_moving_the_state_and_healing_the_processes(
         pid = server_pid(moved)
         os.kill(pid, signal.SIGSTOP)
         up.until(lambda: server_pid(moved) != pid, 120.0, "a new server")
-        assert ask(ready(up)) == answer
+        assert answer_of(up) == answer
 
         # Deleting the model ends serving and its generations, not its data.
         with up.session() as session:
