@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 import pytest
-from reconciler.controlplane.thread import ControlPlaneThread
 
 from reconciler.cli.kinds import KINDS
+from reconciler.controlplane.thread import ControlPlaneThread
 from reconciler.engine.client import KubeClient
 from reconciler.engine.crd import render_crd
 from reconciler.engine.credentials import ClientSettings
