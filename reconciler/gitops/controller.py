@@ -27,8 +27,10 @@ from reconciler.engine.resource import (
     ObjectKey,
     parse_duration,
 )
+from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.enforce import Enforcer, scopes
+from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import stale
 from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
@@ -122,7 +124,7 @@ class ConfigRepositoryController:
         if desired.spec.suspend:
             return Observation()
         now = self._clock()
-        look = await self._threads.run(memory.source.look, desired, now)
+        look = await self._look(ctx, desired, memory, now)
         enforcer = Enforcer(ctx.client, self._threads, desired, memory)
         found = memory.judge(desired, await enforcer.observe(look), now)
         if found.objects is not None:
@@ -133,6 +135,23 @@ class ConfigRepositoryController:
         found = await self._promoted(ctx, desired, memory, found)
         _announce(ctx, desired, memory, found, look)
         return found
+
+    async def _look(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        now: float,
+    ) -> Look:
+        """What the source says; it is not asked without its Secrets."""
+        try:
+            memory.inputs = await load_inputs(ctx.client, desired)
+        except CredentialsError as error:
+            problem = Problem("AuthenticationFailed", str(error))
+            head = desired.status.last_attempted_revision
+            return Look(None, problem, head)
+        memory.source.credentials = memory.inputs.credentials
+        return await self._threads.run(memory.source.look, desired, now)
 
     async def _promoted(
         self,

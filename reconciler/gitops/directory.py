@@ -30,8 +30,15 @@ BOUND = 4 * 1024 * 1024 + 1
 """Bytes read of one file: one more than the build accepts."""
 
 
-def read_directory(root: str, folder: str) -> Tree:
+def read_directory(
+    root: str, folder: str, ignored: Callable[[str], bool] | None = None
+) -> Tree:
     """Read the configuration files below a directory.
+
+    Args:
+        root: the directory.
+        folder: path inside it.
+        ignored: which paths below `root` are not read; None reads all.
 
     Raises:
         SourceError: it is not there, not readable or too large.
@@ -48,7 +55,11 @@ def read_directory(root: str, folder: str) -> Tree:
         raise SourceError(msg)
     limits = Limits()
     try:
-        files = {path: _read(top / path, path, limits) for path in _paths(top)}
+        below = top.relative_to(base)
+        files = {
+            path: _read(top / path, path, limits)
+            for path in _paths(top, below, ignored or (lambda _: False))
+        }
     except OSError as error:
         msg = f"cannot read {error.filename or root}: {error.strerror}"
         raise SourceError(msg) from error
@@ -62,7 +73,9 @@ def _refuse_links_on_the_way(base: Path, top: Path) -> None:
         top = top.parent
 
 
-def _paths(top: Path) -> Iterator[str]:
+def _paths(
+    top: Path, base: Path, ignored: Callable[[str], bool]
+) -> Iterator[str]:
     """Relative paths of configuration files; hidden folders are skipped."""
 
     def fail(error: OSError) -> None:
@@ -73,6 +86,8 @@ def _paths(top: Path) -> Iterator[str]:
         folders[:] = sorted(f for f in folders if not is_hidden(f))
         for name in sorted(folders + names):
             path = (below / name).as_posix()
+            if ignored((base / path).as_posix()):
+                continue
             if not is_hidden(path) and (top / path).is_symlink():
                 raise refuse_link(path)
             if name in names and is_configuration(path):

@@ -1,4 +1,4 @@
-"""The git binary behind one adapter: a bare mirror per repository.
+"""The git binary behind one adapter.
 
 Every call is bounded in time, asks nobody anything, runs no hook, reads no
 configuration of the user or the system and follows no submodule. Blocking:
@@ -7,29 +7,19 @@ call it from a thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from reconciler.gitops.tree import (
-    Limits,
-    SourceError,
-    Tree,
-    clean_folder,
-    is_configuration,
-    is_hidden,
-    refuse_link,
-)
-
-SHA = re.compile(r"^[0-9a-f]{40}$")
+from reconciler.gitops.credentials import Credentials
+from reconciler.gitops.tree import SourceError
 
 _SETTINGS = {
     "core.hooksPath": os.devnull,
@@ -71,6 +61,13 @@ _SSH = (
 )
 
 
+_HINT = re.compile(
+    r"^(fatal: Could not read from remote|Please make sure|"
+    r"and the repository exists|Warning:|@+$|$)"
+)
+_REMOTE = frozenset({"fetch", "ls-remote", "push"})
+
+
 class GitError(SourceError):
     """git refused or failed; the message is its own, shortened."""
 
@@ -101,6 +98,8 @@ class Git:
     """Deadline of all calls together, in monotonic seconds."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials | None = None
+    """Given to the calls that talk to the remote, and to no other."""
 
     def run(
         self,
@@ -114,8 +113,25 @@ class Git:
             GitTimeoutError: it took too long.
             GitError: it failed.
         """
+        with self._access(arguments[0]) as access:
+            return self._run(arguments, stdin, access | dict(extra or {}))
+
+    @contextlib.contextmanager
+    def _access(self, name: str) -> Iterator[dict[str, str]]:
+        if self.credentials is None or name not in _REMOTE:
+            yield {}
+            return
+        with self.credentials.environment() as environment:
+            yield environment
+
+    def _run(
+        self,
+        arguments: tuple[str, ...],
+        stdin: bytes,
+        extra: Mapping[str, str],
+    ) -> bytes:
         command = ["git", *self._settings(), *arguments]
-        environment = self._environment() | dict(extra or {})
+        environment = self._environment() | dict(extra)
         try:
             process = subprocess.Popen(
                 command,
@@ -205,176 +221,7 @@ def _message(name: str, err: bytes) -> str:
         for line in told
         if line.startswith(("fatal:", "error:", "remote:", "!"))
     ]
+    if any("Could not read from remote" in line for line in important):
+        important = [line for line in told if not _HINT.match(line)]  # ssh's
     text = "; ".join(important or told)[:1000] or "no message"
     return f"git {name}: {text}"
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A bare clone that holds one branch of a remote repository."""
-
-    git: Git
-    branch: str
-
-    @property
-    def ref(self) -> str:
-        """Full name of the branch, the same here and there."""
-        return f"refs/heads/{self.branch}"
-
-    def fetch(self) -> str:
-        """Bring the branch here and return its commit.
-
-        A mirror that is damaged, or was left locked by a killed process, is
-        cloned again. Force-pushed history is followed.
-
-        Raises:
-            GitError: the remote cannot be read or has no such branch.
-        """
-        if not (self.git.directory / "HEAD").is_file():
-            self._create()
-        try:
-            return self._fetch()
-        except GitTimeoutError:
-            raise
-        except GitError:
-            self.remote_head()
-        # The remote answers, so the fault is here.
-        self._create()
-        return self._fetch()
-
-    def remote_head(self) -> str:
-        """The commit of the branch at the remote; nothing is fetched.
-
-        Raises:
-            GitError: the remote cannot be read or has no such branch.
-        """
-        outside = self.git.directory.parent / "outside"
-        outside.mkdir(parents=True, exist_ok=True)
-        healthy = replace(self.git, directory=outside)
-        found = healthy.text("ls-remote", self.git.remote, self.ref)
-        for line in found.splitlines():
-            commit, _, name = line.partition("\t")
-            if name == self.ref:
-                return commit
-        where = redact(self.git.remote)
-        msg = f"branch {self.branch} does not exist in {where}"
-        raise GitError(msg)
-
-    def _fetch(self) -> str:
-        refspec = f"+{self.ref}:{self.ref}"
-        self.git.run(
-            "fetch", "--no-tags", "--no-write-fetch-head",
-            "--no-recurse-submodules", "--force", "--quiet",
-            self.git.remote, refspec,
-        )  # fmt: skip
-        head = self.head()
-        if head is None:
-            msg = f"branch {self.branch} was not fetched: bad object"
-            raise GitError(msg)
-        # A damaged object shows now and not while the tree is read.
-        self.git.run("ls-tree", "-r", "-l", "-z", head)
-        return head
-
-    def _create(self) -> None:
-        """An empty repository in place of whatever is there."""
-        directory = self.git.directory
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix="clone-", dir=directory.parent))
-        Git(fresh, self.git.timeout).run(
-            "init", "--bare", "--quiet", "--template=", "."
-        )
-        shutil.rmtree(directory, ignore_errors=True)
-        fresh.rename(directory)
-
-    def head(self) -> str | None:
-        """The commit that was fetched last."""
-        try:
-            name = f"{self.ref}^{{commit}}"
-            found = self.git.text("rev-parse", "--verify", "--quiet", name)
-        except GitError:
-            return None
-        return found if SHA.match(found) else None
-
-    def is_ancestor(self, old: str, new: str) -> bool:
-        """Whether `old` is in the history of `new`."""
-        try:
-            self.git.run("merge-base", "--is-ancestor", old, new)
-        except GitTimeoutError:
-            raise
-        except GitError:
-            return False
-        return True
-
-    def export(self, commit: str, folder: str) -> Tree:
-        """The configuration files below a folder of a commit.
-
-        Raises:
-            SourceError: no such folder, too large, or unreadable.
-            UnsafePathError: a link or a path leads out of the tree.
-        """
-        below = clean_folder(folder)
-        entries = self._entries(commit, below)
-        wanted = _select(entries)
-        files = self._blobs([(path, e.sha) for path, e in wanted.items()])
-        return Tree(f"{self.branch}@sha1:{commit}", files)
-
-    def _entries(self, commit: str, below: str) -> list[_Entry]:
-        treeish = f"{commit}:{below}" if below else commit
-        if below and self._kind(treeish) != "tree":
-            msg = f"folder {below} does not exist at {commit[:12]}"
-            raise SourceError(msg)
-        out = self.git.run("ls-tree", "-r", "-l", "-z", treeish)
-        return [_entry(line) for line in out.split(b"\0") if line]
-
-    def _kind(self, treeish: str) -> str:
-        try:
-            return self.git.text("cat-file", "-t", treeish)
-        except GitTimeoutError:
-            raise
-        except GitError:
-            return ""
-
-    def _blobs(self, wanted: Sequence[tuple[str, str]]) -> dict[str, bytes]:
-        asked = "".join(f"{sha}\n" for _, sha in wanted).encode()
-        out = self.git.run("cat-file", "--batch", stdin=asked)
-        files, at = {}, 0
-        for path, sha in wanted:
-            end = out.index(b"\n", at)
-            name, kind, size = (*out[at:end].split(b" "), b"", b"")[:3]
-            if name.decode() != sha or kind != b"blob":
-                msg = f"git cat-file: {path}: bad object {sha}"
-                raise GitError(msg)
-            start = end + 1
-            files[path] = out[start : start + int(size)]
-            at = start + int(size) + 1
-        return files
-
-
-@dataclass(frozen=True)
-class _Entry:
-    mode: str
-    sha: str
-    size: int
-    path: str
-
-
-def _entry(line: bytes) -> _Entry:
-    """One line of ``ls-tree -r -l -z``."""
-    head, _, path = line.partition(b"\t")
-    mode, _, sha, size = head.decode().split()
-    name = path.decode("utf-8", "surrogateescape")
-    return _Entry(mode, sha, 0 if size == "-" else int(size), name)
-
-
-def _select(entries: Sequence[_Entry]) -> dict[str, _Entry]:
-    limits = Limits()
-    chosen = {}
-    for entry in entries:
-        if entry.mode == "120000" and not is_hidden(entry.path):
-            raise refuse_link(entry.path)
-        if not entry.mode.startswith("100"):
-            continue
-        if is_configuration(entry.path):
-            limits.add(entry.path, entry.size)
-            chosen[entry.path] = entry
-    return chosen

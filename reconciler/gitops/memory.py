@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import Builder, Ownership
+from reconciler.gitops.inputs import Inputs
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.observation import Observation, Problem
@@ -67,6 +68,9 @@ class Memory:
     source: Source
     records: Records
     ownership: Ownership
+    inputs: Inputs = field(default_factory=Inputs)
+    """What the spec refers to, as of the newest pass."""
+
     inspector: Inspector = field(default_factory=Inspector)
     done: Done = field(default_factory=Done)
     failure: Failure | None = None

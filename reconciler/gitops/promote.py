@@ -14,7 +14,7 @@ from reconciler.gitops.observation import Observation, Problem, WriteBackState
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.threads import Threads
-from reconciler.gitops.tree import SourceError
+from reconciler.gitops.tree import SourceError, commit_of
 from reconciler.gitops.writeback import (
     Decision,
     Outcome,
@@ -120,7 +120,7 @@ class Promoter:
         mirror = self.memory.source.mirror(self.desired.spec)
         if mirror is None:
             return False
-        head = revision.partition("@sha1:")[2]
+        head = commit_of(revision)
         with self.memory.source.alone():
             commit = recorded_in(mirror, head, token)
         if commit is None:

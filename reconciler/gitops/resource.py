@@ -19,16 +19,56 @@ from reconciler.engine.resource import (
     Timestamp,
 )
 
+REF_PATTERN = r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$"
+
 
 class GitReference(Part):
-    """Which commit of the repository."""
+    """Which commit of the repository.
+
+    If several are given, the first of commit, name, semver, tag, branch
+    counts.
+    """
 
     branch: str = Field(
         default="main",
         min_length=1,
         max_length=255,
-        pattern=r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$",
+        pattern=REF_PATTERN,
         description="Branch to follow.",
+    )
+    tag: str | None = Field(
+        default=None,
+        max_length=255,
+        pattern=REF_PATTERN,
+        description="Tag to use.",
+    )
+    semver: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="Range of versions; the newest tag in it is used.",
+    )
+    name: str | None = Field(
+        default=None,
+        max_length=255,
+        pattern=r"^refs/[^\s~^:?*\[\\]+$",
+        description="Full name of a reference, for example refs/pull/7/head.",
+    )
+    commit: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{40}$",
+        description="SHA of a commit.",
+    )
+
+
+class LocalReference(Part):
+    """A Secret or ConfigMap in the same namespace."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Name of the object.",
     )
 
 
@@ -45,6 +85,23 @@ class GitSource(Part):
     ref: GitReference = Field(
         default=GitReference(), description="What to check out."
     )
+    secret_ref: LocalReference | None = Field(
+        default=None,
+        description="Secret with username and password, or bearerToken, and "
+        "ca.crt, tls.crt, tls.key; for ssh with identity, known_hosts and "
+        "the key's password.",
+    )
+    proxy_secret_ref: LocalReference | None = Field(
+        default=None,
+        description="Secret with the address, username and password of an "
+        "HTTP proxy.",
+    )
+    ignore: str | None = Field(
+        default=None,
+        max_length=16384,
+        description="Paths of the repository that are not read, in the "
+        "notation of .gitignore.",
+    )
 
 
 class DirectorySource(Part):
@@ -54,6 +111,12 @@ class DirectorySource(Part):
         max_length=4096,
         pattern=r"^/[^\x00-\x1f]*$",
         description="Absolute path; a save is applied at once.",
+    )
+    ignore: str | None = Field(
+        default=None,
+        max_length=16384,
+        description="Paths below it that are not read, in the notation of "
+        ".gitignore.",
     )
 
 
@@ -175,6 +238,13 @@ class ConfigRepository(Resource):
                 at="spec",
                 rule="!self.writeBack.enabled || has(self.git)",
                 message="writeBack needs a git source",
+            ),
+            Rule(
+                at="spec",
+                rule="!self.writeBack.enabled || !has(self.git) || "
+                "!(has(self.git.ref.tag) || has(self.git.ref.semver) || "
+                "has(self.git.ref.name) || has(self.git.ref.commit))",
+                message="writeBack needs git.ref.branch alone",
             ),
         ),
         stage=0,

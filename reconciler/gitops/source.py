@@ -11,12 +11,21 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reconciler.engine.resource import parse_duration
+from reconciler.gitops.credentials import Credentials
 from reconciler.gitops.directory import read_directory
-from reconciler.gitops.git import Git, Mirror
+from reconciler.gitops.git import Git
+from reconciler.gitops.ignore import ignored_by
+from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import Problem
 from reconciler.gitops.plan import requested
+from reconciler.gitops.reference import Reference
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
-from reconciler.gitops.tree import SourceError, Tree, clean_folder
+from reconciler.gitops.tree import (
+    SourceError,
+    Tree,
+    clean_folder,
+    commit_of,
+)
 
 ARTIFACT_FAILED = "ArtifactFailed"
 
@@ -46,6 +55,9 @@ class Source:
     folder: Path
     """Where the mirror is kept."""
 
+    credentials: Credentials | None = None
+    """What `git.secretRef` and `git.proxySecretRef` say."""
+
     _tree: Tree | None = None
     _problem: Problem | None = None
     _asked: tuple[str, str | None] | None = None
@@ -64,8 +76,14 @@ class Source:
             return None
         timeout = parse_duration(spec.timeout).total_seconds()
         until = time.monotonic() + timeout
-        git = Git(self.folder / "mirror.git", timeout, spec.git.url, until)
-        return Mirror(git, spec.git.ref.branch)
+        git = Git(
+            self.folder / "mirror.git",
+            timeout,
+            spec.git.url,
+            until,
+            credentials=self.credentials,
+        )
+        return Mirror(git, Reference(spec.git.ref))
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -100,7 +118,7 @@ class Source:
 
     def _look(self, desired: ConfigRepository, now: float) -> Look:
         spec = desired.spec
-        asked = (_identity(spec), requested(desired))
+        asked = (self._identity(spec), requested(desired))
         wait = self._wait(spec)
         fresh = now - self._read_at < wait and asked == self._asked
         old = self._tree
@@ -150,12 +168,14 @@ class Source:
             if spec.directory is None:
                 msg = "neither git nor directory is given"
                 raise SourceError(msg)
-            return read_directory(spec.directory.path, spec.path)
+            ignored = ignored_by(spec.directory.ignore)
+            return read_directory(spec.directory.path, spec.path, ignored)
         unchanged = self._unchanged(spec, mirror)
         if unchanged is not None:
             return unchanged
-        commit = mirror.fetch()
-        return mirror.export(commit, spec.path)
+        target = mirror.bring()
+        ignored = ignored_by(spec.git.ignore if spec.git else None)
+        return mirror.export(target.commit, spec.path, ignored, target.label)
 
     def _unchanged(
         self, spec: ConfigRepositorySpec, mirror: Mirror
@@ -164,26 +184,27 @@ class Source:
         known, asked = self._tree, self._asked
         if known is None or asked is None or self.dirty or self._problem:
             return None
-        if asked[0] != _identity(spec):
+        if asked[0] != self._identity(spec):
             return None
-        head = f"{mirror.branch}@sha1:{mirror.remote_head()}"
+        head = mirror.resolve().revision
         return known if known.revision == head else None
 
     def _rewritten(
         self, spec: ConfigRepositorySpec, old: Tree, new: Tree
     ) -> str | None:
         mirror = self.mirror(spec)
-        before, _, was = old.revision.partition("@sha1:")
-        after, _, now = new.revision.partition("@sha1:")
-        if mirror is None or before != after or was == now:
+        was, now = commit_of(old.revision), commit_of(new.revision)
+        if mirror is None or mirror.reference.fixed or not was or was == now:
+            return None
+        if old.revision.removesuffix(was) != new.revision.removesuffix(now):
             return None
         return None if mirror.is_ancestor(was, now) else was
 
-
-def _identity(spec: ConfigRepositorySpec) -> str:
-    """What, if it changes, makes another source of it."""
-    parts = {"git", "directory", "path"}
-    return spec.model_dump_json(include=parts)
+    def _identity(self, spec: ConfigRepositorySpec) -> str:
+        """What, if it changes, makes another source of it."""
+        parts = {"git", "directory", "path"}
+        who = self.credentials.digest if self.credentials else ""
+        return spec.model_dump_json(include=parts) + who
 
 
 def local_path(spec: ConfigRepositorySpec) -> str | None:

@@ -46,6 +46,11 @@ def digest_files(files: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
+def commit_of(revision: str) -> str:
+    """The commit of ``main@sha1:<commit>``; empty for a directory."""
+    return revision.partition("@sha1:")[2]
+
+
 def is_configuration(path: str) -> bool:
     """Whether a file is read: YAML or JSON, nothing hidden on the way."""
     parts = PurePosixPath(path).parts

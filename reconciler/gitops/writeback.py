@@ -18,8 +18,9 @@ from pathlib import Path
 from reconciler.engine.resource import GROUP
 from reconciler.gitops.build import Builder
 from reconciler.gitops.edit import EditError, ModelName, pin
-from reconciler.gitops.git import GitError, Mirror
+from reconciler.gitops.git import GitError
 from reconciler.gitops.manifest import DesiredObject, ObjectId
+from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.promotion import Promotion, is_recorded
 from reconciler.gitops.resource import WriteBack
 from reconciler.gitops.tree import clean_folder

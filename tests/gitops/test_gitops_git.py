@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.gitops.git import Git, GitError, GitTimeoutError, Mirror
+from reconciler.gitops.git import Git, GitError, GitTimeoutError
+from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.tree import SourceError, UnsafePathError
 
 
 def mirror_of(url: str, tmp_path: Path, timeout: float = 20) -> Mirror:
-    return Mirror(Git(tmp_path / "m" / "mirror.git", timeout, url), "main")
+    return Mirror.of(Git(tmp_path / "m" / "mirror.git", timeout, url), "main")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_deleted_branch_is_named_and_the_mirror_kept(
     mirror.fetch()
     remote.git("checkout", "-q", "-b", "other")
     remote.git("branch", "-D", "main")
-    with pytest.raises(GitError, match="branch main does not exist"):
+    with pytest.raises(SourceError, match="branch main does not exist"):
         mirror.fetch()
     assert mirror.head() == head
 
@@ -264,8 +265,8 @@ def test_full_disk_is_told_and_recovered_from(
     path = f"{wrapper}:{os.environ['PATH']}"
     full = Git(git.directory, 20, remote.url, None, {"PATH": path})
     with pytest.raises(GitError):
-        Mirror(full, "main").fetch()
-    found = Mirror(git, "main")
+        Mirror.of(full, "main").fetch()
+    found = Mirror.of(git, "main")
     assert found.export(found.fetch(), ".").files.keys() == {"big.yaml"}
 
 

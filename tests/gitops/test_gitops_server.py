@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.gitops.git import Git, GitError, Mirror
+from reconciler.gitops.credentials import Credentials, CredentialsError
+from reconciler.gitops.git import Git, GitError
+from reconciler.gitops.mirror import Mirror
 
 
 class GitServer(ThreadingHTTPServer):
@@ -24,6 +28,9 @@ class GitServer(ThreadingHTTPServer):
         self.root = root
         self.cut_after: int | None = None
         """Bytes of a pack after which the connection is dropped."""
+
+        self.authorization: str | None = None
+        """The header that is asked for."""
 
         super().__init__(("127.0.0.1", port), _Gateway)
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
@@ -60,6 +67,13 @@ class _Gateway(BaseHTTPRequestHandler):
         return found
 
     def _backend(self, body: bytes) -> None:
+        wanted = self.server.authorization
+        if wanted and self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         path, _, query = self.path.partition("?")
         environment = {
             "PATH": os.environ["PATH"],
@@ -120,7 +134,7 @@ def server(remote: Any) -> Iterator[GitServer]:
 
 def mirror_of(server: GitServer, tmp_path: Path) -> Mirror:
     git = Git(tmp_path / "m" / "mirror.git", 20, server.url)
-    return Mirror(git, "main")
+    return Mirror.of(git, "main")
 
 
 def test_fetch_and_push_over_http(
@@ -193,9 +207,9 @@ async def test_unchanged_branch_is_not_fetched_again(
     engine = make_engine({"git": {"url": server.url}})
     await engine.settle()
     fetched: list[Mirror] = []
-    fetch = Mirror.fetch
+    bring = Mirror.bring
     monkeypatch.setattr(
-        Mirror, "fetch", lambda self: fetched.append(self) or fetch(self)
+        Mirror, "bring", lambda self: fetched.append(self) or bring(self)
     )
     engine.wait()
     await engine.settle()
@@ -279,3 +293,145 @@ async def test_full_disk_applies_nothing_that_could_not_be_restored(
     engine.wait(16)
     await engine.settle()
     assert "ConfigMap/default/b" in engine.cluster.contents()
+
+
+def secret(name: str, **values: str) -> dict[str, Any]:
+    data = {
+        key.replace("_crt", ".crt"): base64.b64encode(text.encode()).decode()
+        for key, text in values.items()
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "default"},
+        "data": data,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "header"),
+    [
+        ({"username": "ada", "password": "s3cret"}, "Basic YWRhOnMzY3JldA=="),
+        ({"bearerToken": "tok-en\n"}, "Bearer tok-en"),
+    ],
+)
+async def test_credentials_come_from_a_secret(
+    server: GitServer,
+    remote: Any,
+    cluster: Any,
+    make_engine: Any,
+    make_config_map: Any,
+    values: dict[str, str],
+    header: str,
+) -> None:
+    server.authorization = header
+    remote.commit({"a.yaml": make_config_map("a")})
+    spec = {
+        "git": {"url": server.url, "secretRef": {"name": "git"}},
+        "retryInterval": "1s",
+    }
+    engine = make_engine(spec)
+    await engine.settle()
+    found = engine.condition()
+    assert found["reason"] == "AuthenticationFailed"
+    assert "Secret default/git does not exist" in found["message"]
+    wrong = dict.fromkeys(values, "wrong")
+    cluster.objects["Secret", "default", "git"] = secret("git", **wrong)
+    await engine.settle()
+    assert engine.condition()["reason"] == "ArtifactFailed"
+    cluster.objects["Secret", "default", "git"] = secret("git", **values)
+    await engine.settle()  # a changed Secret is used at once
+    assert engine.condition()["status"] == "True"
+    texts = "".join(
+        p.read_bytes().decode("latin-1")
+        for p in engine.root.rglob("*")
+        if p.is_file()
+    )
+    shown = repr(engine.raw) + repr(engine.events.told) + texts
+    assert "s3cret" not in shown
+    assert "YWRh" not in shown
+    assert "tok-en" not in shown
+
+
+async def test_credentials_are_not_on_the_command_line(
+    server: GitServer, remote: Any, tmp_path: Path
+) -> None:
+    server.authorization = "Basic YWRhOnMzY3JldA=="
+    remote.commit({"a.yaml": "1"})
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    log = tmp_path / "log"
+    real = shutil.which("git")
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    credentials = Credentials(
+        server.url, {"username": b"ada", "password": b"s3cret"}
+    )
+    path = f"{wrapper.parent}:{os.environ['PATH']}"
+    git = Git(
+        tmp_path / "m" / "mirror.git",
+        20,
+        server.url,
+        environment={"PATH": path},
+        credentials=credentials,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        assert Mirror.of(git, "main").fetch() == remote.head
+    told = log.read_text()
+    assert "fetch" in told
+    assert "YWRh" not in told
+    assert "s3cret" not in told
+
+
+async def test_a_proxy_is_used_with_its_password(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given = self.headers.get("Proxy-Authorization")
+            self.send_response(502 if given else 407)
+            if given:
+                asked.extend([given, self.path])
+            else:
+                self.send_header("Proxy-Authenticate", "Basic realm=p")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    found = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{found.server_port}".encode()
+        proxy = {"address": address, "username": b"u", "password": b"p@s"}
+        url = "http://git.example.org/x.git"
+        git = Git(
+            tmp_path / "m" / "mirror.git",
+            20,
+            url,
+            credentials=Credentials(url, {}, proxy),
+        )
+        with pytest.raises(GitError, match="502"):
+            Mirror.of(git, "main").fetch()
+    finally:
+        found.shutdown()
+        found.server_close()
+    assert asked[0] == "Basic " + base64.b64encode(b"u:p@s").decode()
+    assert asked[1].startswith(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "values", "message"),
+    [
+        ("http://git.example/x", {"password": b"p"}, "plain http"),
+        ("ssh://git@h/x", {"identity": b"k"}, "no known_hosts"),
+        ("ssh://git@h/x", {"known_hosts": b"k"}, "no identity"),
+    ],
+)
+def test_unsafe_credentials_are_refused(
+    url: str, values: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises(CredentialsError, match=message):
+        Credentials(url, values)

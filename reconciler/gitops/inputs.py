@@ -1,0 +1,89 @@
+"""The Secrets and ConfigMaps that a ConfigRepository refers to.
+
+They are read anew in every pass and kept in memory only. What is missing is
+a problem of the source: nothing is read or applied without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.engine.controller import Client
+from reconciler.gitops.credentials import (
+    Credentials,
+    CredentialsError,
+    secret_data,
+)
+from reconciler.gitops.resource import (
+    ConfigRepository,
+    ConfigRepositorySpec,
+    LocalReference,
+)
+
+
+class MissingInputError(CredentialsError):
+    """A Secret or ConfigMap that the spec refers to does not exist."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read."""
+
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Reads them for one repository."""
+
+    client: Client
+    namespace: str
+
+    async def load(self, spec: ConfigRepositorySpec) -> Inputs:
+        """All of them.
+
+        Raises:
+            CredentialsError: one is missing or lacks something.
+            TransientError: the API server does not answer.
+        """
+        return Inputs(credentials=await self._credentials(spec))
+
+    async def _credentials(
+        self, spec: ConfigRepositorySpec
+    ) -> Credentials | None:
+        git = spec.git
+        if git is None or not (git.secret_ref or git.proxy_secret_ref):
+            return None
+        values = await self.secret("git.secretRef", git.secret_ref)
+        proxy = await self.secret("git.proxySecretRef", git.proxy_secret_ref)
+        return Credentials(git.url, values, proxy)
+
+    async def secret(
+        self, what: str, reference: LocalReference | None
+    ) -> dict[str, bytes]:
+        """The values of a Secret; none without a reference.
+
+        Raises:
+            MissingInputError: it does not exist.
+        """
+        if reference is None:
+            return {}
+        return secret_data(await self.object(what, "Secret", reference.name))
+
+    async def object(
+        self, what: str, kind: str, name: str
+    ) -> Mapping[str, Any]:
+        """A Secret or ConfigMap in the repository's namespace."""
+        found = await self.client.get("v1", kind, self.namespace, name)
+        if found is None:
+            msg = f"{what}: {kind} {self.namespace}/{name} does not exist"
+            raise MissingInputError(msg)
+        return found
+
+
+async def load_inputs(client: Client, desired: ConfigRepository) -> Inputs:
+    """Read what the spec refers to; see `Loader.load`."""
+    loader = Loader(client, desired.metadata.namespace)
+    return await loader.load(desired.spec)
