@@ -130,7 +130,8 @@ def _actions(
     if _deferred(observed):
         applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
         return _told(observed, applies)
-    prunes = _prunes(desired, observed) if desired.spec.prune else []
+    pruning = desired.spec.prune and not observed.withheld
+    prunes = _prunes(desired, observed) if pruning else []
     return _told(observed, [*applies, *prunes])
 
 
@@ -197,7 +198,7 @@ def _inventory(
     entries = {s.desired.id: s.desired.entry() for s in observed.objects}
     if desired.spec.prune:
         for item in _others(desired, observed.stale):
-            if item.prunable:
+            if item.present:
                 entries.setdefault(item.id, item.id.entry(item.version))
     return tuple(entries[key] for key in sorted(entries))
 
@@ -221,6 +222,7 @@ def _status(
         last_attempted_revision=observed.head or live.last_attempted_revision,
         last_handled_reconcile_at=requested(desired),
         inventory=_inventory(desired, observed),
+        pending_prune=observed.pending,
         last_written_commit=observed.write_back.commit
         or live.last_written_commit,
     )
@@ -295,6 +297,8 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
         waits.append(max(observed.due, 0.05))
     if problem is not None or observed.write_back.problem is not None:
         waits.append(retry)
+    if any(s.terminating and s.present for s in observed.stale):
+        waits.append(retry)
     if _deferred(observed):
         waits.append(DEFERRED_WAIT)
     return min(waits)
@@ -312,24 +316,36 @@ def _suspended(desired: ConfigRepository, now: datetime) -> ConfigPlan:
 def _delete(
     desired: ConfigRepository, observed: Observation, now: datetime
 ) -> ConfigPlan:
-    """Prune what was applied if asked to; release when it is gone."""
+    """Delete what was applied if asked to; release when that is done."""
     live = desired.status
-    if desired.spec.suspend or not desired.spec.prune:
+    if desired.spec.suspend or not desired.spec.deletes:
         return Plan(status=live, release=True)
     prunes = _prunes(desired, observed)
-    if not prunes:
+    left = [s for s in _others(desired, observed.stale) if s.present]
+    if desired.spec.deletion_policy != "WaitForTermination":
+        left = [p.object for p in prunes]
+    if not left:
         return Plan(status=live, release=True)
     build = Conditions(live.conditions, desired.metadata.generation, now)
-    text = f"pruning {len(prunes)} objects"
-    if observed.problem is not None:
-        build.progressing("PruneFailed", observed.problem.message)
-    else:
-        build.progressing("Terminating", text)
-    kept = [p.object.id.entry(p.object.version) for p in prunes]
-    status = updated(live, conditions=build.build(), inventory=tuple(kept))
-    actions = () if observed.blocked else tuple(prunes)
+    _judge_deletion(build, observed, len(left))
+    kept = tuple(s.id.entry(s.version) for s in left)
+    status = updated(live, conditions=build.build(), inventory=kept)
+    waits = observed.blocked or observed.withheld
+    actions = () if waits else tuple(prunes)
     retry = parse_duration(desired.spec.retry_interval).total_seconds()
-    return Plan(status=status, actions=actions, requeue_after=retry)
+    after = retry if waits or prunes else DEFERRED_WAIT
+    return Plan(status=status, actions=actions, requeue_after=after)
+
+
+def _judge_deletion(
+    build: Conditions, observed: Observation, left: int
+) -> None:
+    problem = observed.problem
+    if problem is None:
+        build.progressing("Terminating", f"pruning {left} objects")
+        return
+    reason = "PruneFailed" if not observed.withheld else problem.reason
+    build.progressing(reason, problem.message[:MAX_MESSAGE])
 
 
 def requested(desired: ConfigRepository) -> str | None:
