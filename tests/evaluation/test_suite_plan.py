@@ -214,5 +214,5 @@ async def test_the_controller_has_no_effects():
     controller = EvaluationSuiteController(lambda *_: [])
     assert not controller.finalizer
     assert controller.watches == ()
-    with pytest.raises(TypeError, match="no action Action abc"):
+    with pytest.raises(TypeError, match="has no action action"):
         await controller.act(FakeContext(), suite(), Action("abc"))

@@ -94,8 +94,8 @@ async def test_another_word_approves_nothing(
     old = f"main@sha1:{remote.head}"
     remote.commit({f"{i}.yaml": None for i in range(9)})
     guarded_engine.wait()
-    for given in (token, old, remote.head[:6]):
-        guarded_engine.raw["metadata"]["annotations"] = {APPROVED: given}
+    for value in (token, old, remote.head[:6]):
+        guarded_engine.raw["metadata"]["annotations"] = {APPROVED: value}
         await guarded_engine.settle()
         assert len(cluster.objects) == 10
     guarded_engine.raw["metadata"]["annotations"] = {
