@@ -22,6 +22,7 @@ from reconciler.gitops.observation import (
     Verdict,
 )
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.rules import ApplyRules
 from reconciler.gitops.source import ARTIFACT_FAILED, Look
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError, Tree
@@ -93,13 +94,14 @@ class Enforcer:
     async def _try(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
-        namespace = self.desired.spec.target_namespace
         build = self.memory.built
         try:
-            objects = await self.threads.run(build, tree, namespace, known)
+            objects = await self.threads.run(build, tree, self.desired, known)
         except BuildError as error:
             return Problem("BuildFailed", str(error))
-        states = await self.memory.inspector.inspect(self.client, objects)
+        rules = ApplyRules.of(self.desired.spec)
+        inspector = self.memory.inspector
+        states = await inspector.inspect(self.client, objects, rules)
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
         return _refusal(refused) if refused else states
 

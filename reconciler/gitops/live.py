@@ -32,6 +32,7 @@ from reconciler.gitops.manifest import (
 )
 from reconciler.gitops.observation import ObjectState, StaleObject, Verdict
 from reconciler.gitops.resource import InventoryEntry
+from reconciler.gitops.rules import ApplyRules
 
 AT_ONCE = 8
 """Requests under way at the same time."""
@@ -40,6 +41,7 @@ LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
 
 Live = Mapping[str, Any]
+PLAINLY = ApplyRules()
 
 
 @dataclass
@@ -54,7 +56,10 @@ class Inspector:
         self._known[desired.id] = (desired.digest, _fingerprint(live))
 
     async def inspect(
-        self, client: Client, objects: Sequence[DesiredObject]
+        self,
+        client: Client,
+        objects: Sequence[DesiredObject],
+        rules: ApplyRules = PLAINLY,
     ) -> tuple[ObjectState, ...]:
         """The state of each object, in the same order.
 
@@ -65,45 +70,39 @@ class Inspector:
             TransientError: the server does not answer.
         """
         live = await _live(client, objects)
+        objects = [rules.adjusted(o, live.get(o.id)) for o in objects]
         first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
         rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
-        early = await self._states(client, first, live, _Coming())
+        look = _Look(client, live, rules)
+        early = await self._states(look, first, _Coming())
         coming = _Coming.of(early)
-        states = early + await self._states(client, rest, live, coming)
+        states = early + await self._states(look, rest, coming)
         by_id = {state.desired.id: state for state in states}
         self._known = {k: v for k, v in self._known.items() if k in by_id}
         return tuple(by_id[item.id] for item in objects)
 
     async def _states(
-        self,
-        client: Client,
-        objects: Sequence[DesiredObject],
-        live: Mapping[ObjectId, Live],
-        coming: _Coming,
+        self, look: _Look, objects: Sequence[DesiredObject], coming: _Coming
     ) -> list[ObjectState]:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(item: DesiredObject) -> ObjectState:
             async with gate:
-                found = live.get(item.id)
-                return await self._state(client, item, found, coming)
+                return await self._state(look, item, coming)
 
         return list(await asyncio.gather(*(one(o) for o in objects)))
 
     async def _state(
-        self,
-        client: Client,
-        item: DesiredObject,
-        live: Live | None,
-        coming: _Coming,
+        self, look: _Look, item: DesiredObject, coming: _Coming
     ) -> ObjectState:
+        live = look.live.get(item.id)
         seen = (item.digest, _fingerprint(live)) if live else None
         if seen is not None and self._known.get(item.id) == seen:
             return ObjectState(item, Verdict.IN_SYNC)
         try:
-            after = await client.apply(item.body, dry_run=True)
+            after = await look.client.apply(item.body, dry_run=True)
         except (InvalidError, NotFoundError, AccessDeniedError) as error:
-            return _refused(item, error, coming, exists=live is not None)
+            return _refused(item, error, coming, live, look.rules)
         if live is None or seen is None:
             return ObjectState(item, Verdict.DRIFTED, exists=False)
         found = changes(comparable(live), comparable(after))
@@ -111,6 +110,15 @@ class Inspector:
             return ObjectState(item, Verdict.DRIFTED, found)
         self._known[item.id] = seen
         return ObjectState(item, Verdict.IN_SYNC)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at the server."""
+
+    client: Client
+    live: Mapping[ObjectId, Live]
+    rules: ApplyRules
 
 
 _FIRST = (NAMESPACE, CRD)
@@ -163,13 +171,23 @@ def _defines(item: DesiredObject) -> tuple[str, str] | None:
 
 
 def _refused(
-    item: DesiredObject, error: Exception, coming: _Coming, *, exists: bool
+    item: DesiredObject,
+    error: Exception,
+    coming: _Coming,
+    live: Live | None,
+    rules: ApplyRules,
 ) -> ObjectState:
-    verdict = Verdict.REJECTED
+    verdict, uid = Verdict.REJECTED, ""
     if coming.brings(item.id, error):
         verdict = Verdict.DEFERRED
+    elif live is not None and rules.recreates(item, live, error):
+        meta = live["metadata"]
+        uid = str(meta.get("uid", ""))
+        going = bool(meta.get("deletionTimestamp"))
+        verdict = Verdict.DEFERRED if going else Verdict.IMMUTABLE
     message = f"{item.origin}: {item.id}: {error}"
-    return ObjectState(item, verdict, exists=exists, message=message)
+    exists = live is not None
+    return ObjectState(item, verdict, exists=exists, message=message, uid=uid)
 
 
 def _fingerprint(live: Live) -> str:

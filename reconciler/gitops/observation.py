@@ -25,6 +25,9 @@ class Verdict(enum.Enum):
     DEFERRED = enum.auto()
     """Its namespace or definition comes first, from the same revision."""
 
+    IMMUTABLE = enum.auto()
+    """It has to be deleted first, and may be."""
+
     REJECTED = enum.auto()
     """The server refuses it."""
 
@@ -38,6 +41,8 @@ class ObjectState:
     changes: tuple[Change, ...] = ()
     exists: bool = True
     message: str = ""
+    uid: str = ""
+    """Of the live object, if there is one."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,15 @@ from typing_extensions import override
 from reconciler.engine.conditions import RECONCILING, Conditions
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
+from reconciler.gitops.diff import masked
 from reconciler.gitops.history import record
 from reconciler.gitops.manifest import REPOSITORY, DesiredObject
-from reconciler.gitops.observation import Observation, StaleObject, Verdict
+from reconciler.gitops.observation import (
+    ObjectState,
+    Observation,
+    StaleObject,
+    Verdict,
+)
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import (
     ConfigRepository,
@@ -28,6 +34,7 @@ from reconciler.gitops.resource import (
 
 SUSPENDED = "Suspended"
 WRITTEN_BACK = "WrittenBack"
+DRIFTED = "Drifted"
 WITH_RETRY = "ProgressingWithRetry"
 EARLY_STAGE = -2
 DEFERRED_WAIT = 1.0
@@ -60,6 +67,22 @@ class Prune(Action):
     def describe(self) -> str:
         """One line."""
         return f"prune {self.object.id}"
+
+
+@dataclass(frozen=True)
+class Recreate(Action):
+    """Delete an object of which an immutable field changed.
+
+    The next pass creates it.
+    """
+
+    object: DesiredObject
+    uid: str
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"delete {self.object.id} to create it anew"
 
 
 @dataclass(frozen=True)
@@ -123,16 +146,70 @@ def _actions(
     if observed.objects is None:
         return ()
     applies = [
-        Apply(_key(desired, "apply", s.desired.digest), s.desired, s.exists)
-        for s in observed.objects
-        if s.verdict is Verdict.DRIFTED
+        action
+        for state in observed.objects
+        if (action := _change(desired, state)) is not None
     ]
+    if tolerated(desired, observed):
+        applies = []
     if _deferred(observed):
         applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
         return _told(observed, applies)
     pruning = desired.spec.prune and not observed.withheld
     prunes = _prunes(desired, observed) if pruning else []
     return _told(observed, [*applies, *prunes])
+
+
+def _change(
+    desired: ConfigRepository, state: ObjectState
+) -> Apply | Recreate | None:
+    item = state.desired
+    if state.verdict is Verdict.DRIFTED:
+        return Apply(_key(desired, "apply", item.digest), item, state.exists)
+    if state.verdict is Verdict.IMMUTABLE:
+        return Recreate(_key(desired, "anew", state.uid), item, state.uid)
+    return None
+
+
+def tolerated(desired: ConfigRepository, observed: Observation) -> bool:
+    """Whether differences are drift that is told and not corrected.
+
+    What a commit or a change of the spec brings is applied all the same.
+    """
+    return (
+        desired.spec.drift_policy == "Warn"
+        and observed.enforced is not None
+        and observed.enforced == desired.status.last_applied_revision
+        and desired.status.observed_generation == desired.metadata.generation
+    )
+
+
+def drift(desired: ConfigRepository, observed: Observation) -> str | None:
+    """What differs and is tolerated, for the condition and the event."""
+    if not tolerated(desired, observed):
+        return None
+    found = [
+        describe_drift(state)
+        for state in observed.objects or ()
+        if state.verdict in (Verdict.DRIFTED, Verdict.IMMUTABLE)
+    ]
+    return "; ".join(found)[:MAX_MESSAGE] or None
+
+
+def describe_drift(state: ObjectState) -> str:
+    """An object and its fields that differ, without a Secret's values."""
+    name = state.desired.id
+    if not state.exists:
+        return f"{name} is missing"
+    if not state.changes:
+        return f"{name} differs in an immutable field"
+    shown = [
+        masked(change) if name.kind == "Secret" else change
+        for change in state.changes[:3]
+    ]
+    more = len(state.changes) - len(shown)
+    text = ", ".join(change.describe() for change in shown)
+    return f"{name}: {text}" + (f" and {more} more" if more else "")
 
 
 def _told(
@@ -216,6 +293,10 @@ def _status(
     build.remove(SUSPENDED)
     _judge(build, desired, observed, actions, settled=settled)
     _written(build, desired, observed)
+    if (text := drift(desired, observed)) is not None:
+        build.set(DRIFTED, "True", "DriftDetected", text)
+    else:
+        build.remove(DRIFTED)
     status = updated(
         live,
         conditions=build.build(),

@@ -168,7 +168,7 @@ class Writer:
         name = ModelName(
             promotion.namespace,
             promotion.model,
-            self.builder.target_namespace,
+            self.builder.shape.place,
         )
         try:
             data = pin(file, files[file], name, promotion.generation)
