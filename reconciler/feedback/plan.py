@@ -46,7 +46,7 @@ def plan(
         desired.status.conditions, desired.metadata.generation, now
     )
     if desired.spec.suspend:
-        conditions.set("Ready", "False", "Suspended", "spec.suspend is set")
+        conditions.stalled("Suspended", "spec.suspend is set")
         return Plan(_status(desired, conditions, None))
     actions = tuple(_actions(desired, facts, now))
     _judge(conditions, desired, facts, actions)

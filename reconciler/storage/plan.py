@@ -206,7 +206,7 @@ def _report(
 ) -> DatasetLayoutStatus:
     conditions = _conditions(desired, now)
     if desired.spec.suspend:
-        conditions.set("Ready", "False", "Suspended", "spec.suspend is set")
+        conditions.stalled("Suspended", "spec.suspend is set")
         return _with(desired, conditions)
     refusal = _refusal(desired, facts)
     if refusal is not None:
