@@ -14,7 +14,8 @@ SELECT feedback.horizon(),
     count(*) FILTER (WHERE kind = 'rating' AND position < h),
     count(*) FILTER (WHERE kind = 'comparison' AND position < h),
     count(*) FILTER (WHERE kind = 'correction' AND position < h),
-    count(*) FILTER (WHERE position >= %(after)s AND position < h),
+    count(*) FILTER (WHERE position >= %(after)s AND position < h
+        AND (%(model)s::text IS NULL OR model = %(model)s)),
     count(*) FILTER (WHERE position >= h),
     current_setting('server_version')
 FROM (SELECT feedback.horizon() AS h OFFSET 0) AS fixed
@@ -28,18 +29,19 @@ SELECT (SELECT received_at FROM feedback.judgements
 """
 
 
-def counts(dsn: str, after: int = 0) -> StoreCounts:
+def counts(dsn: str, after: int = 0, model: str | None = None) -> StoreCounts:
     """Count the rows of a store.
 
     Args:
         dsn: libpq connection string.
         after: position from which rows count as new.
+        model: count as new only rows about this model.
 
     Raises:
         FeedbackError: the server cannot be used, or has no tables yet.
     """
     with connected(dsn) as connection:
-        return count(connection, after)
+        return count(connection, after, model)
 
 
 def look(dsn: str, after: int = 0) -> tuple[int, StoreCounts | None]:
@@ -60,9 +62,11 @@ def look(dsn: str, after: int = 0) -> tuple[int, StoreCounts | None]:
         return version, count(connection, after)
 
 
-def count(connection: psycopg.Connection, after: int) -> StoreCounts:
+def count(
+    connection: psycopg.Connection, after: int, model: str | None = None
+) -> StoreCounts:
     """Count in the connection's transaction."""
-    first = fetch(connection, _COUNT, {"after": after})
+    first = fetch(connection, _COUNT, {"after": after, "model": model})
     through = int(first[0])
     last, oldest, malformed = fetch(connection, _EDGES, {"through": through})
     return StoreCounts(

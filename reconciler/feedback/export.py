@@ -38,7 +38,8 @@ _ROWS = """
 SELECT id, kind, model, generation, prompt, response, value, rater,
     response_b, at
 FROM feedback.judgements
-WHERE position >= %s AND position < %s
+WHERE position >= %(after)s AND position < %(through)s
+    AND (%(model)s::text IS NULL OR model = %(model)s)
 ORDER BY at, arrival
 """
 
@@ -70,6 +71,7 @@ def export_preferences(
     destination: Path,
     exclude: Callable[[str], bool],
     rewards: Rewards = DEFAULT_REWARDS,
+    model: str | None = None,
 ) -> ExportReport:
     """Write the data set of all judgements in [after, through).
 
@@ -81,6 +83,7 @@ def export_preferences(
             it holds the very same files already, that is fine.
         exclude: says of a prompt that it must not be learned from.
         rewards: the reward mapping.
+        model: only judgements of this model's answers; None takes all.
 
     Raises:
         HorizonError: transactions below `through` are still open.
@@ -93,7 +96,7 @@ def export_preferences(
         msg = f"there is nothing from {first} up to {end}"
         raise ValueError(msg)
     with connected(dsn, statement_seconds=_EXPORT_SECONDS) as connection:
-        rows = list(read_rows(connection, first, end))
+        rows = list(read_rows(connection, first, end, model))
     taught = [row for row in rows if not exclude(row.prompt)]
     learned = lessons(taught, rewards)
     report = ExportReport(
@@ -112,7 +115,10 @@ def export_preferences(
 
 
 def read_rows(
-    connection: psycopg.Connection, after: int, through: int
+    connection: psycopg.Connection,
+    after: int,
+    through: int,
+    model: str | None = None,
 ) -> Iterator[Judgement]:
     """Judgements in [after, through), in the order in which they were said.
 
@@ -125,7 +131,8 @@ def read_rows(
         raise HorizonError(msg)
     with connection.cursor(name="judgements") as cursor:
         cursor.itersize = 5000
-        for values in cursor.execute(_ROWS, (after, through)):
+        asked = {"after": after, "through": through, "model": model}
+        for values in cursor.execute(_ROWS, asked):
             yield Judgement(*values)
 
 

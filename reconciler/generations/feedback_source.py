@@ -47,9 +47,9 @@ class FeedbackSource:
     server: EmbeddedServer | None
 
     async def count(
-        self, ctx: Context, store: FeedbackStore, after: str
+        self, ctx: Context, store: FeedbackStore, model: str, after: str
     ) -> NewRows:
-        """Rows from `after` up to the store's horizon.
+        """Rows about a model from `after` up to the store's horizon.
 
         Raises:
             TransientError: the server does not answer.
@@ -57,13 +57,14 @@ class FeedbackSource:
         """
         with _translated():
             dsn = await resolve_dsn(ctx.client, store, self.server)
-            found = await asyncio.to_thread(counts, dsn, int(after))
+            found = await asyncio.to_thread(counts, dsn, int(after), model)
         return NewRows(found.new, str(found.through))
 
     async def export(
         self,
         ctx: Context,
         store: FeedbackStore,
+        model: str,
         data: FeedbackData,
         target: Path,
     ) -> ExportReport:
@@ -83,6 +84,7 @@ class FeedbackSource:
                 target,
                 is_held_out,
                 store.spec.rewards,
+                model,
             )
 
 

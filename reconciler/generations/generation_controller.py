@@ -258,10 +258,11 @@ class ModelGenerationController:
         target = directory / "output"
         shutil.rmtree(target, ignore_errors=True)
         started = time.monotonic()
-        report = await self._feedback.export(ctx, store, data, target)
+        model = desired.spec.model_ref.name
+        report = await self._feedback.export(ctx, store, model, data, target)
         if report.pairs == 0:
             msg = (
-                f"{report.rows} judgements from {data.after} to "
+                f"{report.rows} judgements of {model} from {data.after} to "
                 f"{data.through} make no preference pair to learn from"
             )
             raise TerminalError("NoPreferences", msg)

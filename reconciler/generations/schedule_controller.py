@@ -59,7 +59,7 @@ class TrainingScheduleController:
             return Observed(model=model, generations=generations)
         known = Observed(model=model, generations=generations)
         after = schedule_plan.past(desired, known).consumed
-        found = await self._new_rows(ctx, store, after)
+        found = await self._new_rows(ctx, store, spec.model_ref.name, after)
         return Observed(
             model=model,
             generations=generations,
@@ -90,11 +90,11 @@ class TrainingScheduleController:
         await ctx.client.apply(generation_body(desired, model, action))
 
     async def _new_rows(
-        self, ctx: Context, store: FeedbackStore, after: str
+        self, ctx: Context, store: FeedbackStore, model: str, after: str
     ) -> NewRows:
         if int(store.status.through or "0") <= int(after):
             return NewRows(0, after)
-        return await self._feedback.count(ctx, store, after)
+        return await self._feedback.count(ctx, store, model, after)
 
 
 def _usable(store: FeedbackStore) -> bool:

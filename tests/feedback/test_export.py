@@ -216,3 +216,25 @@ def test_no_row_is_missed_or_taken_twice_under_eight_writers(dsn):
     everything = [prompt for each in written for prompt in each]
     assert len(everything) > 200
     assert sorted(taken) == sorted(everything)
+
+
+def test_models_that_share_a_store_learn_from_their_own_rows(
+    dsn, tmp_path
+) -> None:
+    import_rows(
+        dsn,
+        [
+            row("correction", "corrected"),
+            row("correction", "other", model="other"),
+        ],
+    )
+    found = counts(dsn)
+    assert (found.rows, found.new) == (2, 2)
+    assert counts(dsn, model="other").new == 1
+    assert counts(dsn, model="nobody").new == 0
+    report = export_preferences(
+        dsn, 0, found.through, tmp_path / "d", keep, model="other"
+    )
+    assert (report.rows, report.pairs) == (1, 1)
+    (pair,) = lines(tmp_path / "d" / "train.jsonl")
+    assert pair["chosen"] == "other"
