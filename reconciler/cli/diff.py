@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), ".")
-        return Builder.plain(namespace).build(tree.files)
+        return Builder(namespace).build(tree.files)
     except (BuildError, SourceError) as error:
         raise CommandError(str(error), code=2) from error
 

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.gitops.documents import (
-    PLAIN,
-    BuildError,
-    Document,
-    Reading,
-    documents,
-)
+from reconciler.gitops.documents import BuildError, Document, documents
 from reconciler.gitops.manifest import (
     CRD,
     OWNER_NAME,
@@ -26,15 +20,8 @@ from reconciler.gitops.manifest import (
     ObjectId,
     ordered,
 )
-from reconciler.gitops.resource import ConfigRepositorySpec
 
-__all__ = [
-    "BuildError",
-    "Builder",
-    "Ownership",
-    "Shape",
-    "cluster_scoped_by",
-]
+__all__ = ["BuildError", "Builder", "Ownership", "cluster_scoped_by"]
 
 MAX_OBJECTS = 10_000
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -106,41 +93,11 @@ def cluster_scoped_by(
     )
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What a spec adds to the files of a revision."""
-
-    namespace: str = "default"
-    """Of objects that name none."""
-
-    target_namespace: str | None = None
-    """Of all objects, whatever they name."""
-
-    labels: tuple[tuple[str, str], ...] = ()
-    annotations: tuple[tuple[str, str], ...] = ()
-    reading: Reading = PLAIN
-
-    @classmethod
-    def of(cls, spec: ConfigRepositorySpec, reading: Reading) -> Shape:
-        """The shape of a repository's objects."""
-        common = spec.common_metadata
-        return cls(
-            target_namespace=spec.target_namespace,
-            labels=tuple(sorted(common.labels.items())),
-            annotations=tuple(sorted(common.annotations.items())),
-            reading=reading,
-        )
-
-    def place(self, given: Any) -> Any:
-        """The namespace of an object that names `given`."""
-        return self.target_namespace or given or self.namespace
-
-
 @dataclass
 class Builder:
     """Builds objects; remembers parsed files by content between revisions."""
 
-    shape: Shape = Shape()
+    target_namespace: str
     ownership: Ownership | None = None
     cluster_scoped: frozenset[tuple[str, str]] = frozenset()
     """More cluster-scoped kinds, from the API server's definitions."""
@@ -148,11 +105,6 @@ class Builder:
     _parsed: dict[tuple[str, bytes], list[Document]] = field(
         default_factory=dict, repr=False
     )
-
-    @classmethod
-    def plain(cls, namespace: str) -> Builder:
-        """A builder that takes the files as they are."""
-        return cls(Shape(namespace))
 
     def build(self, files: Mapping[str, bytes]) -> tuple[DesiredObject, ...]:
         """All objects in staged order.
@@ -163,20 +115,20 @@ class Builder:
         parsed = {(f, d): self._documents(f, d) for f, d in files.items()}
         self._parsed = parsed
         raw = [
-            (file, item)
+            (file, line, item)
             for (file, _), docs in sorted(parsed.items())
             for document in docs
-            for item in _items(file, document)
+            for line, item in _items(file, document)
         ]
         if len(raw) > MAX_OBJECTS:
-            file, item = raw[MAX_OBJECTS]
+            file, line, _ = raw[MAX_OBJECTS]
             reason = f"the folder holds more than {MAX_OBJECTS} objects"
-            raise BuildError(file, item.line, reason)
-        defined = [i.value for _, i in raw if i.value.get("kind") == CRD[1]]
+            raise BuildError(file, line, reason)
+        defined = [i for _, _, i in raw if i.get("kind") == CRD[1]]
         scoped = CLUSTER_SCOPED | self.cluster_scoped
         scoped |= cluster_scoped_by(defined)
         return ordered(
-            _unique(self._object(file, i, scoped) for file, i in raw)
+            _unique(self._object(f, n, i, scoped) for f, n, i in raw)
         )
 
     def _documents(self, file: str, data: bytes) -> list[Document]:
@@ -186,16 +138,16 @@ class Builder:
         if data.startswith(LFS):
             reason = "is a Git LFS pointer; LFS is not supported"
             raise BuildError(file, 1, reason)
-        return documents(file, data, self.shape.reading)
+        return documents(file, data)
 
     def _object(
         self,
         file: str,
-        document: Document,
+        line: int,
+        raw: dict[str, Any],
         scoped: frozenset[tuple[str, str]],
     ) -> DesiredObject:
-        raw = document.value
-        check = _Check(file, document.line, raw)
+        check = _Check(file, line, raw)
         group, version = check.group_version()
         kind = check.text("kind", raw.get("kind"), _KIND)
         if group == "kustomize.config.k8s.io":
@@ -204,16 +156,14 @@ class Builder:
         name = check.text("metadata.name", meta.get("name"), _NAME)
         namespace = ""
         if (group, kind) not in scoped:
-            given = self.shape.place(meta.get("namespace"))
+            given = meta.get("namespace") or self.target_namespace
             namespace = check.text("metadata.namespace", given, _NAMESPACE)
         elif meta.get("namespace"):
             reason = f"metadata.namespace: {kind} has no namespace"
             raise check.error(reason)
         body = self._body(raw, meta, namespace)
         where = ObjectId(namespace, name, group, kind)
-        return DesiredObject(
-            where, version, body, file, document.line, exposes(document)
-        )
+        return DesiredObject(where, version, body, file, line)
 
     def _body(
         self, raw: dict[str, Any], meta: dict[str, Any], namespace: str
@@ -221,28 +171,16 @@ class Builder:
         meta = {k: v for k, v in meta.items() if k not in SERVER_OWNED}
         if namespace:
             meta["namespace"] = namespace
-        own = self.ownership.labels() if self.ownership else {}
-        for part, more in (
-            ("labels", dict(self.shape.labels) | own),
-            ("annotations", dict(self.shape.annotations)),
-        ):
-            if more:
-                meta[part] = (meta.get(part) or {}) | more
+        if self.ownership is not None:
+            labels = meta.get("labels") or {}
+            meta["labels"] = labels | self.ownership.labels()
         body = {k: v for k, v in raw.items() if k != "status"}
         return body | {"metadata": meta}
 
 
-def exposes(document: Document) -> bool:
-    """Whether a Secret is in the file for everybody to read."""
-    value = document.value
-    if value.get("kind") != "Secret" or value.get("apiVersion") != "v1":
-        return False
-    if document.encrypted or document.substituted:
-        return False
-    return any(value.get("data") or {}) or any(value.get("stringData") or {})
-
-
-def _items(file: str, document: Document) -> Iterator[Document]:
+def _items(
+    file: str, document: Document
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The object of a document, or those of a ``List``."""
     value = document.value
     if value is None:
@@ -252,9 +190,9 @@ def _items(file: str, document: Document) -> Iterator[Document]:
         raise BuildError(file, document.line, reason)
     if str(value["kind"]).endswith("List") and "items" in value:
         for item in value["items"] or []:
-            yield from _items(file, replace(document, value=item))
+            yield from _items(file, Document(document.line, item))
         return
-    yield document
+    yield document.line, value
 
 
 def _unique(objects: Iterable[DesiredObject]) -> tuple[DesiredObject, ...]:

@@ -30,7 +30,6 @@ from reconciler.engine.resource import (
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.enforce import Enforcer, scopes
-from reconciler.gitops.guard import guarded
 from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import stale
 from reconciler.gitops.manifest import api_version
@@ -42,9 +41,7 @@ from reconciler.gitops.plan import (
     Commit,
     ConfigPlan,
     Prune,
-    Recreate,
     Tell,
-    drift,
     plan,
 )
 from reconciler.gitops.promote import (
@@ -134,7 +131,7 @@ class ConfigRepositoryController:
             keep = frozenset(s.desired.id for s in found.objects)
             inventory = desired.status.inventory
             gone = await stale(ctx.client, inventory, keep, memory.ownership)
-            found = guarded(desired, replace(found, stale=gone))
+            found = replace(found, stale=gone)
         found = await self._promoted(ctx, desired, memory, found)
         _announce(ctx, desired, memory, found, look)
         return found
@@ -198,8 +195,8 @@ class ConfigRepositoryController:
         gone = await stale(
             ctx.client, inventory, frozenset(), memory.ownership
         )
-        found = memory.judge(desired, Observation(stale=gone), self._clock())
-        return guarded(desired, found)
+        found = Observation(stale=gone)
+        return memory.judge(desired, found, self._clock())
 
     def plan(
         self, desired: ConfigRepository, observed: Observation, now: datetime
@@ -224,8 +221,6 @@ class ConfigRepositoryController:
                 await self._apply(ctx, desired, memory, action)
             case Prune():
                 await self._prune(ctx, desired, memory, action)
-            case Recreate():
-                await self._recreate(ctx, desired, memory, action)
             case Commit():
                 await self._commit(ctx, desired, memory, action)
             case Acknowledge():
@@ -284,33 +279,6 @@ class ConfigRepositoryController:
             return
         memory.done.count("pruned")
 
-    async def _recreate(
-        self,
-        ctx: Context,
-        desired: ConfigRepository,
-        memory: Memory,
-        action: Recreate,
-    ) -> None:
-        """Delete; the next pass finds the object missing and creates it."""
-        if memory.failure is not None:
-            return
-        item = action.object
-        where = item.id.namespace or None
-        try:
-            await ctx.client.delete(
-                item.api_version,
-                item.id.kind,
-                where,
-                item.id.name,
-                uid=action.uid,
-            )
-        except _REFUSED as error:
-            text = f"{item.origin}: {item.id}: {error}"
-            problem = Problem("ReconciliationFailed", text)
-            memory.fail(desired, problem, self._clock())
-            return
-        memory.done.count("deleted to be created anew")
-
     async def _commit(
         self,
         ctx: Context,
@@ -319,7 +287,7 @@ class ConfigRepositoryController:
         action: Commit,
     ) -> None:
         known = await scopes(ctx.client)
-        builder = memory.builder(desired, known)
+        builder = memory.builder(desired.spec.target_namespace, known)
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         await promoter.commit(ctx, action.promotion, builder, now)
@@ -355,30 +323,6 @@ def _announce(
     if problem is not None and problem != memory.told:
         ctx.events.warning(desired, problem.reason, problem.message)
     memory.told = problem
-    text = drift(desired, found)
-    if text is not None and text != memory.told_drift:
-        ctx.events.warning(desired, "DriftDetected", text)
-    memory.told_drift = text
-    _announce_secrets(ctx, desired, memory, found)
-
-
-def _announce_secrets(
-    ctx: Context,
-    desired: ConfigRepository,
-    memory: Memory,
-    found: Observation,
-) -> None:
-    """Warn once of Secrets that everybody who sees the files can read."""
-    plain = frozenset(
-        state.desired.origin
-        for state in found.objects or ()
-        if state.desired.exposed
-    )
-    if plain - memory.told_plain:
-        names = ", ".join(sorted(plain)[:5])
-        note = f"{names}: a Secret in plain text; encrypt it with SOPS"
-        ctx.events.warning(desired, "PlainSecret", note)
-    memory.told_plain = plain
 
 
 def _tell(

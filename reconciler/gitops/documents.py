@@ -8,19 +8,14 @@ JSON lacks is refused with its line, and a date stays the text that it is.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
-
-from reconciler.engine.resource import GROUP
-from reconciler.gitops import sops
-from reconciler.gitops.variables import SubstitutionError, Variables
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
@@ -29,13 +24,6 @@ MAX_NODES = 200_000
 
 _TAG = "tag:yaml.org,2002:"
 _INT64 = 2**63
-_WORD = re.compile(r"^[A-Za-z0-9_.+-]+$")
-
-OPT_OUT = (
-    f"{GROUP}/substitute",
-    "kustomize.toolkit.fluxcd.io/substitute",
-)
-"""Annotations or labels; ``disabled`` keeps a document as it is written."""
 
 
 class BuildError(Exception):
@@ -56,28 +44,6 @@ class Document:
     """Where it starts, from 1."""
 
     value: Any
-    encrypted: bool = False
-    """Whether it was decrypted."""
-
-    substituted: bool = False
-    """Whether variables were replaced in it."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What files may need to be read."""
-
-    variables: Variables | None = None
-    """None: ``${`` means nothing."""
-
-    identities: tuple[str, ...] = field(default=(), repr=False)
-    """age keys."""
-
-    decrypts: bool = False
-    """Whether encrypted files are decrypted; refused otherwise."""
-
-
-PLAIN = Reading()
 
 
 def decode(file: str, data: bytes) -> str:
@@ -124,67 +90,18 @@ def compose(file: str, text: str) -> list[Node]:
     return [node for node in nodes if node is not None]
 
 
-def documents(
-    file: str, data: bytes, reading: Reading | None = None
-) -> list[Document]:
+def documents(file: str, data: bytes) -> list[Document]:
     """All documents of a file as JSON values.
-
-    Args:
-        file: its name, for messages.
-        data: its content.
-        reading: variables and keys; None takes the text as it is, and
-            encrypted documents too.
 
     Raises:
         BuildError: what is wrong and on which line.
     """
     text = decode(file, data)
     budget = _Budget(file)
-    nodes = compose(file, text)
-    if reading is None:
-        return [budget.document(node) for node in nodes]
-    if any(_child(node, sops.KEY) is not None for node in nodes):
-        found = [budget.document(node) for node in nodes]
-        return _decrypted(file, found, reading)
-    return [budget.document(node, _variables(node, reading)) for node in nodes]
-
-
-def _decrypted(
-    file: str, found: list[Document], reading: Reading
-) -> list[Document]:
-    if not any(sops.is_encrypted(d.value) for d in found):
-        return found  # an object that happens to have such a field
-    if not reading.decrypts:
-        reason = "is encrypted with SOPS, but spec.decryption is not set"
-        raise BuildError(file, found[0].line, reason)
-    values = [d.value if isinstance(d.value, dict) else {} for d in found]
-    try:
-        clear = sops.decrypt(values, reading.identities)
-    except sops.SopsError as error:
-        reason = f"cannot be decrypted: {error}"
-        raise BuildError(file, found[0].line, reason) from error
     return [
-        Document(d.line, value, encrypted=True)
-        for d, value in zip(found, clear, strict=True)
+        Document(node.start_mark.line + 1, budget.value(node, 0))
+        for node in compose(file, text)
     ]
-
-
-def _variables(node: Node, reading: Reading) -> Variables | None:
-    """The variables of a document, unless it asks for none."""
-    metadata = _child(node, "metadata")
-    for part in ("annotations", "labels"):
-        for name in OPT_OUT:
-            given = _child(_child(metadata, part), name)
-            if given is not None and given.value == "disabled":
-                return None
-    return reading.variables
-
-
-def _child(node: Node | None, name: str) -> Node | None:
-    if not isinstance(node, MappingNode):
-        return None
-    found = (v for k, v in node.value if k.value == name)
-    return next(found, None)
 
 
 @dataclass
@@ -193,16 +110,6 @@ class _Budget:
 
     file: str
     nodes: int = 0
-    variables: Variables | None = None
-    replaced: int = 0
-
-    def document(
-        self, node: Node, variables: Variables | None = None
-    ) -> Document:
-        self.variables, self.replaced = variables, 0
-        value = self.value(node, 0)
-        line = node.start_mark.line + 1
-        return Document(line, value, substituted=self.replaced > 0)
 
     def refuse(self, node: Node, reason: str) -> BuildError:
         return BuildError(self.file, node.start_mark.line + 1, reason)
@@ -258,8 +165,6 @@ class _Budget:
         return self.refuse(node, f"tag {node.tag} is not supported")
 
     def scalar(self, node: Node) -> Any:
-        if self.variables is not None and "${" in str(node.value):
-            node = self.substituted(node, self.variables)
         kind = str(node.tag).removeprefix(_TAG)
         text = str(node.value)
         match kind:
@@ -275,22 +180,6 @@ class _Budget:
                 return self._number(node, text)
             case _:
                 raise self._tagged(node)
-
-    def substituted(self, node: Node, variables: Variables) -> Node:
-        """The scalar with its variables replaced.
-
-        Where the file has no quotes the outcome is read as YAML reads it,
-        so that a port is a number; where it has, it stays text.
-        """
-        try:
-            text = variables.substitute(str(node.value))
-        except SubstitutionError as error:
-            raise self.refuse(node, str(error)) from error
-        self.replaced += 1
-        tag = node.tag
-        if getattr(node, "style", None) is None and _WORD.match(text):
-            tag = compose(self.file, text)[0].tag
-        return ScalarNode(tag, text, node.start_mark, node.end_mark)
 
     def _text(self, node: Node, text: str) -> str:
         """JSON writes large characters as two escapes: join them."""

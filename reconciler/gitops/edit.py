@@ -8,7 +8,6 @@ would keep comments, but not every indentation, line length and quote.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +35,8 @@ class ModelName:
 
     namespace: str
     name: str
-    place: Callable[[Any], Any]
-    """The namespace of an object that names this one or none."""
+    target_namespace: str
+    """Namespace of objects that name none."""
 
     def matches(self, value: Any) -> bool:
         """Whether a document is that Model."""
@@ -46,7 +45,7 @@ class ModelName:
         if not str(value.get("apiVersion")).startswith(f"{GROUP}/"):
             return False
         meta = value.get("metadata") or {}
-        namespace = self.place(meta.get("namespace"))
+        namespace = meta.get("namespace") or self.target_namespace
         return (namespace, meta.get("name")) == (self.namespace, self.name)
 
 
@@ -97,9 +96,6 @@ def _splice(file: str, text: str, document: Node, generation: str) -> str:
     key, value = field
     if not isinstance(value, ScalarNode):
         msg = f"{file}: spec.generation is not plain text"
-        raise EditError(msg)
-    if "${" in str(value.value):
-        msg = f"{file}: spec.generation is a variable"
         raise EditError(msg)
     start, end = value.start_mark.index, value.end_mark.index
     if start == end:  # nothing is written after the colon

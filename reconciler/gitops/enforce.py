@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.gitops.build import BuildError, cluster_scoped_by
-from reconciler.gitops.guard import approves
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
 from reconciler.gitops.observation import (
@@ -22,7 +21,6 @@ from reconciler.gitops.observation import (
     Verdict,
 )
 from reconciler.gitops.resource import ConfigRepository
-from reconciler.gitops.rules import ApplyRules
 from reconciler.gitops.source import ARTIFACT_FAILED, Look
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError, Tree
@@ -60,10 +58,7 @@ class Enforcer:
             found = await self._accept(look.tree)
             if not isinstance(found, Problem):
                 head = look.tree.revision
-                approved = approves(look.tree.message)
-                return replace(
-                    base, enforced=head, objects=found, approved=approved
-                )
+                return replace(base, enforced=head, objects=found)
             base = replace(base, problem=found)
         return await self._last_good(base)
 
@@ -94,14 +89,13 @@ class Enforcer:
     async def _try(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
+        namespace = self.desired.spec.target_namespace
         build = self.memory.built
         try:
-            objects = await self.threads.run(build, tree, self.desired, known)
+            objects = await self.threads.run(build, tree, namespace, known)
         except BuildError as error:
             return Problem("BuildFailed", str(error))
-        rules = ApplyRules.of(self.desired.spec)
-        inspector = self.memory.inspector
-        states = await inspector.inspect(self.client, objects, rules)
+        states = await self.memory.inspector.inspect(self.client, objects)
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
         return _refusal(refused) if refused else states
 

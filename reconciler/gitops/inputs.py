@@ -16,17 +16,11 @@ from reconciler.gitops.credentials import (
     CredentialsError,
     secret_data,
 )
-from reconciler.gitops.documents import PLAIN, Reading
 from reconciler.gitops.resource import (
     ConfigRepository,
     ConfigRepositorySpec,
-    Decryption,
     LocalReference,
-    PostBuild,
-    SubstituteReference,
 )
-from reconciler.gitops.sops import age_identities
-from reconciler.gitops.variables import Variables
 
 
 class MissingInputError(CredentialsError):
@@ -38,7 +32,6 @@ class Inputs:
     """What was read."""
 
     credentials: Credentials | None = None
-    reading: Reading = PLAIN
 
 
 @dataclass(frozen=True)
@@ -55,49 +48,7 @@ class Loader:
             CredentialsError: one is missing or lacks something.
             TransientError: the API server does not answer.
         """
-        return Inputs(
-            credentials=await self._credentials(spec),
-            reading=Reading(
-                await self._variables(spec.post_build),
-                await self._identities(spec.decryption),
-                decrypts=spec.decryption is not None,
-            ),
-        )
-
-    async def _variables(self, asked: PostBuild | None) -> Variables | None:
-        if asked is None:
-            return None
-        values: dict[str, str] = {}
-        for reference in asked.substitute_from:
-            values |= await self._values(reference)
-        values |= asked.substitute
-        return Variables.of(values, strict=asked.strict)
-
-    async def _values(self, reference: SubstituteReference) -> dict[str, str]:
-        what = "postBuild.substituteFrom"
-        try:
-            found = await self.object(what, reference.kind, reference.name)
-        except MissingInputError:
-            if reference.optional:
-                return {}
-            raise
-        if reference.kind == "ConfigMap":
-            return {k: str(v) for k, v in (found.get("data") or {}).items()}
-        return {
-            key: value.decode("utf-8", "replace")
-            for key, value in secret_data(found).items()
-        }
-
-    async def _identities(self, asked: Decryption | None) -> tuple[str, ...]:
-        if asked is None:
-            return ()
-        values = await self.secret("decryption.secretRef", asked.secret_ref)
-        found = tuple(age_identities(values))
-        if not found:
-            name = asked.secret_ref.name
-            msg = f"decryption.secretRef: Secret {name} has no *.agekey"
-            raise CredentialsError(msg)
-        return found
+        return Inputs(credentials=await self._credentials(spec))
 
     async def _credentials(
         self, spec: ConfigRepositorySpec

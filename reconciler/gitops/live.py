@@ -21,7 +21,6 @@ from reconciler.engine.errors import (
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.gitops.build import Ownership
 from reconciler.gitops.diff import changes, comparable
-from reconciler.gitops.guard import holding
 from reconciler.gitops.manifest import (
     CRD,
     NAMESPACE,
@@ -32,7 +31,6 @@ from reconciler.gitops.manifest import (
 )
 from reconciler.gitops.observation import ObjectState, StaleObject, Verdict
 from reconciler.gitops.resource import InventoryEntry
-from reconciler.gitops.rules import ApplyRules
 
 AT_ONCE = 8
 """Requests under way at the same time."""
@@ -41,7 +39,6 @@ LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
 
 Live = Mapping[str, Any]
-PLAINLY = ApplyRules()
 
 
 @dataclass
@@ -56,10 +53,7 @@ class Inspector:
         self._known[desired.id] = (desired.digest, _fingerprint(live))
 
     async def inspect(
-        self,
-        client: Client,
-        objects: Sequence[DesiredObject],
-        rules: ApplyRules = PLAINLY,
+        self, client: Client, objects: Sequence[DesiredObject]
     ) -> tuple[ObjectState, ...]:
         """The state of each object, in the same order.
 
@@ -70,39 +64,45 @@ class Inspector:
             TransientError: the server does not answer.
         """
         live = await _live(client, objects)
-        objects = [rules.adjusted(o, live.get(o.id)) for o in objects]
         first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
         rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
-        look = _Look(client, live, rules)
-        early = await self._states(look, first, _Coming())
+        early = await self._states(client, first, live, _Coming())
         coming = _Coming.of(early)
-        states = early + await self._states(look, rest, coming)
+        states = early + await self._states(client, rest, live, coming)
         by_id = {state.desired.id: state for state in states}
         self._known = {k: v for k, v in self._known.items() if k in by_id}
         return tuple(by_id[item.id] for item in objects)
 
     async def _states(
-        self, look: _Look, objects: Sequence[DesiredObject], coming: _Coming
+        self,
+        client: Client,
+        objects: Sequence[DesiredObject],
+        live: Mapping[ObjectId, Live],
+        coming: _Coming,
     ) -> list[ObjectState]:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(item: DesiredObject) -> ObjectState:
             async with gate:
-                return await self._state(look, item, coming)
+                found = live.get(item.id)
+                return await self._state(client, item, found, coming)
 
         return list(await asyncio.gather(*(one(o) for o in objects)))
 
     async def _state(
-        self, look: _Look, item: DesiredObject, coming: _Coming
+        self,
+        client: Client,
+        item: DesiredObject,
+        live: Live | None,
+        coming: _Coming,
     ) -> ObjectState:
-        live = look.live.get(item.id)
         seen = (item.digest, _fingerprint(live)) if live else None
         if seen is not None and self._known.get(item.id) == seen:
             return ObjectState(item, Verdict.IN_SYNC)
         try:
-            after = await look.client.apply(item.body, dry_run=True)
+            after = await client.apply(item.body, dry_run=True)
         except (InvalidError, NotFoundError, AccessDeniedError) as error:
-            return _refused(item, error, coming, live, look.rules)
+            return _refused(item, error, coming, exists=live is not None)
         if live is None or seen is None:
             return ObjectState(item, Verdict.DRIFTED, exists=False)
         found = changes(comparable(live), comparable(after))
@@ -110,15 +110,6 @@ class Inspector:
             return ObjectState(item, Verdict.DRIFTED, found)
         self._known[item.id] = seen
         return ObjectState(item, Verdict.IN_SYNC)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """One look at the server."""
-
-    client: Client
-    live: Mapping[ObjectId, Live]
-    rules: ApplyRules
 
 
 _FIRST = (NAMESPACE, CRD)
@@ -171,23 +162,13 @@ def _defines(item: DesiredObject) -> tuple[str, str] | None:
 
 
 def _refused(
-    item: DesiredObject,
-    error: Exception,
-    coming: _Coming,
-    live: Live | None,
-    rules: ApplyRules,
+    item: DesiredObject, error: Exception, coming: _Coming, *, exists: bool
 ) -> ObjectState:
-    verdict, uid = Verdict.REJECTED, ""
+    verdict = Verdict.REJECTED
     if coming.brings(item.id, error):
         verdict = Verdict.DEFERRED
-    elif live is not None and rules.recreates(item, live, error):
-        meta = live["metadata"]
-        uid = str(meta.get("uid", ""))
-        going = bool(meta.get("deletionTimestamp"))
-        verdict = Verdict.DEFERRED if going else Verdict.IMMUTABLE
     message = f"{item.origin}: {item.id}: {error}"
-    exists = live is not None
-    return ObjectState(item, verdict, exists=exists, message=message, uid=uid)
+    return ObjectState(item, verdict, exists=exists, message=message)
 
 
 def _fingerprint(live: Live) -> str:
@@ -281,5 +262,4 @@ async def _stale(
         uid=str(meta.get("uid", "")),
         protected=asked == "disabled" or not ownership.owns(live),
         terminating=bool(meta.get("deletionTimestamp")),
-        holds=holding(item, live),
     )

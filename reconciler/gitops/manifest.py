@@ -104,9 +104,6 @@ class DesiredObject:
     line: int = 0
     """First line of the document, from 1."""
 
-    exposed: bool = False
-    """A Secret that is in the file unencrypted."""
-
     @property
     def api_version(self) -> str:
         """``apiVersion`` of the object."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
-from reconciler.gitops.build import Builder, Ownership, Shape
+from reconciler.gitops.build import Builder, Ownership
 from reconciler.gitops.inputs import Inputs
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject
@@ -85,22 +85,14 @@ class Memory:
     told: Problem | None = None
     """The problem that the newest warning event was about."""
 
-    told_drift: str | None = None
-    """The drift that the newest warning event was about."""
-
-    told_plain: frozenset[str] = frozenset()
-    """Plain Secrets that were warned of."""
-
     acknowledged: set[str] = field(default_factory=set)
     """Tokens of reverted promotions that their Models were told of."""
 
     searched: dict[str, str] = field(default_factory=dict)
     """Token of a promotion to the revision whose history lacks it."""
 
-    _builders: dict[tuple[Shape, Scopes], Builder] = field(
-        default_factory=dict
-    )
-    _built: dict[tuple[str, Shape, Scopes], tuple[DesiredObject, ...]] = field(
+    _builders: dict[tuple[str, Scopes], Builder] = field(default_factory=dict)
+    _built: dict[tuple[str, str, Scopes], tuple[DesiredObject, ...]] = field(
         default_factory=dict
     )
 
@@ -121,26 +113,25 @@ class Memory:
             ownership=Ownership(meta.namespace, meta.name),
         )
 
-    def builder(self, desired: ConfigRepository, scopes: Scopes) -> Builder:
+    def builder(self, namespace: str, scopes: Scopes) -> Builder:
         """A builder that remembers what it parsed."""
-        key = (Shape.of(desired.spec, self.inputs.reading), scopes)
+        key = (namespace, scopes)
         if key not in self._builders:
-            made = Builder(key[0], self.ownership, scopes)
+            made = Builder(namespace, self.ownership, scopes)
             self._builders = {key: made}
         return self._builders[key]
 
     def built(
-        self, tree: Tree, desired: ConfigRepository, scopes: Scopes
+        self, tree: Tree, namespace: str, scopes: Scopes
     ) -> tuple[DesiredObject, ...]:
         """The objects of a tree, built once. Blocking for large trees.
 
         Raises:
             BuildError: the first thing that is wrong with them.
         """
-        shape = Shape.of(desired.spec, self.inputs.reading)
-        key = (tree.digest, shape, scopes)
+        key = (tree.digest, namespace, scopes)
         if key not in self._built:
-            objects = self.builder(desired, scopes).build(tree.files)
+            objects = self.builder(namespace, scopes).build(tree.files)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, objects)])
         return self._built[key]

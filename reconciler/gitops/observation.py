@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from reconciler.gitops.diff import Change
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.promotion import Promotion
-from reconciler.gitops.resource import PendingPrune
 
 
 class Verdict(enum.Enum):
@@ -24,9 +23,6 @@ class Verdict(enum.Enum):
 
     DEFERRED = enum.auto()
     """Its namespace or definition comes first, from the same revision."""
-
-    IMMUTABLE = enum.auto()
-    """It has to be deleted first, and may be."""
 
     REJECTED = enum.auto()
     """The server refuses it."""
@@ -41,8 +37,6 @@ class ObjectState:
     changes: tuple[Change, ...] = ()
     exists: bool = True
     message: str = ""
-    uid: str = ""
-    """Of the live object, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +52,11 @@ class StaleObject:
     """Asked not to be pruned, or no longer ours by its labels."""
 
     terminating: bool = False
-    holds: str = ""
-    """What would be lost with it: data or money."""
-
-    @property
-    def present(self) -> bool:
-        """Whether it is there and ours to delete."""
-        return bool(self.uid) and not self.protected
 
     @property
     def prunable(self) -> bool:
         """Whether a prune has to delete it."""
-        return self.present and not self.terminating
+        return bool(self.uid) and not self.protected and not self.terminating
 
 
 @dataclass(frozen=True)
@@ -117,15 +104,6 @@ class Observation:
     problem: Problem | None = None
     blocked: bool = False
     """An action failed; nothing is tried before the retry interval."""
-
-    approved: bool = False
-    """The commit itself approves its prune."""
-
-    withheld: bool = False
-    """The prune waits for approval."""
-
-    pending: PendingPrune | None = None
-    """What it waits with."""
 
     write_back: WriteBackState = field(default_factory=WriteBackState)
     due: float | None = None

@@ -16,15 +16,9 @@ from typing_extensions import override
 from reconciler.engine.conditions import RECONCILING, Conditions
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
-from reconciler.gitops.diff import masked
 from reconciler.gitops.history import record
 from reconciler.gitops.manifest import REPOSITORY, DesiredObject
-from reconciler.gitops.observation import (
-    ObjectState,
-    Observation,
-    StaleObject,
-    Verdict,
-)
+from reconciler.gitops.observation import Observation, StaleObject, Verdict
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import (
     ConfigRepository,
@@ -34,7 +28,6 @@ from reconciler.gitops.resource import (
 
 SUSPENDED = "Suspended"
 WRITTEN_BACK = "WrittenBack"
-DRIFTED = "Drifted"
 WITH_RETRY = "ProgressingWithRetry"
 EARLY_STAGE = -2
 DEFERRED_WAIT = 1.0
@@ -67,22 +60,6 @@ class Prune(Action):
     def describe(self) -> str:
         """One line."""
         return f"prune {self.object.id}"
-
-
-@dataclass(frozen=True)
-class Recreate(Action):
-    """Delete an object of which an immutable field changed.
-
-    The next pass creates it.
-    """
-
-    object: DesiredObject
-    uid: str
-
-    @override
-    def describe(self) -> str:
-        """One line."""
-        return f"delete {self.object.id} to create it anew"
 
 
 @dataclass(frozen=True)
@@ -146,70 +123,15 @@ def _actions(
     if observed.objects is None:
         return ()
     applies = [
-        action
-        for state in observed.objects
-        if (action := _change(desired, state)) is not None
+        Apply(_key(desired, "apply", s.desired.digest), s.desired, s.exists)
+        for s in observed.objects
+        if s.verdict is Verdict.DRIFTED
     ]
-    if tolerated(desired, observed):
-        applies = []
     if _deferred(observed):
         applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
         return _told(observed, applies)
-    pruning = desired.spec.prune and not observed.withheld
-    prunes = _prunes(desired, observed) if pruning else []
+    prunes = _prunes(desired, observed) if desired.spec.prune else []
     return _told(observed, [*applies, *prunes])
-
-
-def _change(
-    desired: ConfigRepository, state: ObjectState
-) -> Apply | Recreate | None:
-    item = state.desired
-    if state.verdict is Verdict.DRIFTED:
-        return Apply(_key(desired, "apply", item.digest), item, state.exists)
-    if state.verdict is Verdict.IMMUTABLE:
-        return Recreate(_key(desired, "anew", state.uid), item, state.uid)
-    return None
-
-
-def tolerated(desired: ConfigRepository, observed: Observation) -> bool:
-    """Whether differences are drift that is told and not corrected.
-
-    What a commit or a change of the spec brings is applied all the same.
-    """
-    return (
-        desired.spec.drift_policy == "Warn"
-        and observed.enforced is not None
-        and observed.enforced == desired.status.last_applied_revision
-        and desired.status.observed_generation == desired.metadata.generation
-    )
-
-
-def drift(desired: ConfigRepository, observed: Observation) -> str | None:
-    """What differs and is tolerated, for the condition and the event."""
-    if not tolerated(desired, observed):
-        return None
-    found = [
-        describe_drift(state)
-        for state in observed.objects or ()
-        if state.verdict in (Verdict.DRIFTED, Verdict.IMMUTABLE)
-    ]
-    return "; ".join(found)[:MAX_MESSAGE] or None
-
-
-def describe_drift(state: ObjectState) -> str:
-    """An object and its fields that differ, without a Secret's values."""
-    name = state.desired.id
-    if not state.exists:
-        return f"{name} is missing"
-    if not state.changes:
-        return f"{name} differs in an immutable field"
-    shown = [
-        masked(change) if name.kind == "Secret" else change
-        for change in state.changes[:3]
-    ]
-    more = len(state.changes) - len(shown)
-    text = ", ".join(change.describe() for change in shown)
-    return f"{name}: {text}" + (f" and {more} more" if more else "")
 
 
 def _told(
@@ -275,7 +197,7 @@ def _inventory(
     entries = {s.desired.id: s.desired.entry() for s in observed.objects}
     if desired.spec.prune:
         for item in _others(desired, observed.stale):
-            if item.present:
+            if item.prunable:
                 entries.setdefault(item.id, item.id.entry(item.version))
     return tuple(entries[key] for key in sorted(entries))
 
@@ -293,17 +215,12 @@ def _status(
     build.remove(SUSPENDED)
     _judge(build, desired, observed, actions, settled=settled)
     _written(build, desired, observed)
-    if (text := drift(desired, observed)) is not None:
-        build.set(DRIFTED, "True", "DriftDetected", text)
-    else:
-        build.remove(DRIFTED)
     status = updated(
         live,
         conditions=build.build(),
         last_attempted_revision=observed.head or live.last_attempted_revision,
         last_handled_reconcile_at=requested(desired),
         inventory=_inventory(desired, observed),
-        pending_prune=observed.pending,
         last_written_commit=observed.write_back.commit
         or live.last_written_commit,
     )
@@ -378,8 +295,6 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
         waits.append(max(observed.due, 0.05))
     if problem is not None or observed.write_back.problem is not None:
         waits.append(retry)
-    if any(s.terminating and s.present for s in observed.stale):
-        waits.append(retry)
     if _deferred(observed):
         waits.append(DEFERRED_WAIT)
     return min(waits)
@@ -397,36 +312,24 @@ def _suspended(desired: ConfigRepository, now: datetime) -> ConfigPlan:
 def _delete(
     desired: ConfigRepository, observed: Observation, now: datetime
 ) -> ConfigPlan:
-    """Delete what was applied if asked to; release when that is done."""
+    """Prune what was applied if asked to; release when it is gone."""
     live = desired.status
-    if desired.spec.suspend or not desired.spec.deletes:
+    if desired.spec.suspend or not desired.spec.prune:
         return Plan(status=live, release=True)
     prunes = _prunes(desired, observed)
-    left = [s for s in _others(desired, observed.stale) if s.present]
-    if desired.spec.deletion_policy != "WaitForTermination":
-        left = [p.object for p in prunes]
-    if not left:
+    if not prunes:
         return Plan(status=live, release=True)
     build = Conditions(live.conditions, desired.metadata.generation, now)
-    _judge_deletion(build, observed, len(left))
-    kept = tuple(s.id.entry(s.version) for s in left)
-    status = updated(live, conditions=build.build(), inventory=kept)
-    waits = observed.blocked or observed.withheld
-    actions = () if waits else tuple(prunes)
+    text = f"pruning {len(prunes)} objects"
+    if observed.problem is not None:
+        build.progressing("PruneFailed", observed.problem.message)
+    else:
+        build.progressing("Terminating", text)
+    kept = [p.object.id.entry(p.object.version) for p in prunes]
+    status = updated(live, conditions=build.build(), inventory=tuple(kept))
+    actions = () if observed.blocked else tuple(prunes)
     retry = parse_duration(desired.spec.retry_interval).total_seconds()
-    after = retry if waits or prunes else DEFERRED_WAIT
-    return Plan(status=status, actions=actions, requeue_after=after)
-
-
-def _judge_deletion(
-    build: Conditions, observed: Observation, left: int
-) -> None:
-    problem = observed.problem
-    if problem is None:
-        build.progressing("Terminating", f"pruning {left} objects")
-        return
-    reason = "PruneFailed" if not observed.withheld else problem.reason
-    build.progressing(reason, problem.message[:MAX_MESSAGE])
+    return Plan(status=status, actions=actions, requeue_after=retry)
 
 
 def requested(desired: ConfigRepository) -> str | None:

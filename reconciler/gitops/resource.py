@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from reconciler.engine.resource import (
     Column,
@@ -138,113 +138,6 @@ class WriteBack(Part):
     )
 
 
-class Target(Part):
-    """Which objects; a field that is not given means any."""
-
-    group: str | None = Field(
-        default=None, max_length=253, description="API group, a pattern."
-    )
-    version: str | None = Field(
-        default=None, max_length=63, description="API version, a pattern."
-    )
-    kind: str | None = Field(
-        default=None, max_length=63, description="Kind, a pattern."
-    )
-    namespace: str | None = Field(
-        default=None, max_length=253, description="Namespace, a pattern."
-    )
-    name: str | None = Field(
-        default=None,
-        max_length=253,
-        description="Name, a regular expression for the whole of it.",
-    )
-    label_selector: str | None = Field(
-        default=None, max_length=1024, description="For example app=x,!y."
-    )
-    annotation_selector: str | None = Field(
-        default=None, max_length=1024, description="For example team!=x."
-    )
-
-
-class IgnoreRule(Part):
-    """Fields that are left to others."""
-
-    paths: tuple[
-        Annotated[
-            str,
-            StringConstraints(
-                pattern=r"^(/([^~/]|~[01])*)+$", max_length=1024
-            ),
-        ],
-        ...,
-    ] = Field(
-        min_length=1,
-        max_length=64,
-        description="JSON pointers, for example /spec/replicas.",
-    )
-    target: Target | None = Field(
-        default=None, description="Of which objects; all without it."
-    )
-
-
-class CommonMetadata(Part):
-    """Labels and annotations of every object."""
-
-    labels: dict[str, str] = Field(
-        default_factory=dict, max_length=64, description="Labels."
-    )
-    annotations: dict[str, str] = Field(
-        default_factory=dict, max_length=64, description="Annotations."
-    )
-
-
-class SubstituteReference(Part):
-    """Variables from the values of a ConfigMap or Secret."""
-
-    kind: Literal["ConfigMap", "Secret"] = Field(
-        description="ConfigMap or Secret."
-    )
-    name: str = Field(
-        min_length=1, max_length=253, description="Name of the object."
-    )
-    optional: bool = Field(
-        default=False, description="Whether it may be missing."
-    )
-
-
-class PostBuild(Part):
-    """Variables of the files."""
-
-    substitute: dict[str, str] = Field(
-        default_factory=dict, max_length=256, description="Variables."
-    )
-    substitute_from: tuple[SubstituteReference, ...] = Field(
-        default=(),
-        max_length=16,
-        description="More variables; later ones win, substitute over all.",
-    )
-    strict: bool = Field(
-        default=True,
-        description="Refuse a variable that has no value and no default.",
-    )
-
-
-class Decryption(Part):
-    """Files encrypted with SOPS."""
-
-    provider: Literal["sops"] = Field(
-        default="sops", description="Format of encrypted files."
-    )
-    secret_ref: LocalReference = Field(
-        description="Secret with age keys under names that end with .agekey."
-    )
-
-
-DeletionPolicy = Literal[
-    "MirrorPrune", "Delete", "WaitForTermination", "Orphan"
-]
-
-
 class ConfigRepositorySpec(Part):
     """Desired state of a ConfigRepository."""
 
@@ -271,61 +164,13 @@ class ConfigRepositorySpec(Part):
         description="Delete what a previous revision created and this one "
         "does not contain.",
     )
-    max_prune_percent: int = Field(
-        default=30,
-        ge=0,
-        le=100,
-        description="A prune of more than this share of the inventory waits "
-        "for approval.",
-    )
-    deletion_policy: DeletionPolicy = Field(
-        default="MirrorPrune",
-        description="What happens to the objects when this repository is "
-        "deleted: as prune says, deleted, deleted and waited for, left.",
-    )
-    drift_policy: Literal["Correct", "Warn"] = Field(
-        default="Correct",
-        description="Whether changes of others to applied objects are undone "
-        "or only told.",
-    )
-    ignore: tuple[IgnoreRule, ...] = Field(
-        default=(),
-        max_length=64,
-        description="Fields that are left as they are once an object exists.",
-    )
-    force: bool = Field(
-        default=False,
-        description="Delete and create an object anew if a field that "
-        "changed is immutable; for one object by its annotation "
-        "reconciler.dev/force: enabled. Never for what holds data or money.",
-    )
-    target_namespace: Name | None = Field(
-        default=None,
-        description="Namespace of all objects that have one, whatever the "
-        "files say. Without it, objects that name none are in default.",
-    )
-    common_metadata: CommonMetadata = Field(
-        default=CommonMetadata(),
-        description="Labels and annotations put on every object.",
-    )
-    post_build: PostBuild | None = Field(
-        default=None,
-        description="Variables: ${NAME} and ${NAME:-default} in the files.",
-    )
-    decryption: Decryption | None = Field(
-        default=None, description="How encrypted files are decrypted."
+    target_namespace: Name = Field(
+        default="default", description="Namespace of objects that name none."
     )
     write_back: WriteBack = Field(
         default=WriteBack(), description="Promotions to commit."
     )
     suspend: bool = Field(default=False, description="Stop following.")
-
-    @property
-    def deletes(self) -> bool:
-        """Whether the objects are deleted with the repository."""
-        if self.deletion_policy == "MirrorPrune":
-            return self.prune
-        return self.deletion_policy != "Orphan"
 
 
 class InventoryEntry(StatusPart):
@@ -348,18 +193,6 @@ class Attempt(StatusPart):
     total: int = 1
 
 
-class PendingPrune(StatusPart):
-    """A prune that waits for approval."""
-
-    revision: str
-    total: int
-    """Objects that were owned before the revision."""
-
-    count: int
-    objects: tuple[str, ...] = ()
-    """The first of those that would be deleted."""
-
-
 class ConfigRepositoryStatus(Status):
     """Observed state of a ConfigRepository."""
 
@@ -378,9 +211,6 @@ class ConfigRepositoryStatus(Status):
     )
     inventory: tuple[InventoryEntry, ...] = Field(
         default=(), max_length=10000, description="Objects that we own."
-    )
-    pending_prune: PendingPrune | None = Field(
-        default=None, description="A prune that waits for approval."
     )
     history: tuple[Attempt, ...] = Field(
         default=(), max_length=5, description="The last attempts."
@@ -430,5 +260,4 @@ AttemptStatus = Literal[
     "BuildFailed",
     "ReconciliationFailed",
     "PruneFailed",
-    "ApprovalRequired",
 ]

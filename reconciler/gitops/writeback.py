@@ -168,7 +168,7 @@ class Writer:
         name = ModelName(
             promotion.namespace,
             promotion.model,
-            self.builder.shape.place,
+            self.builder.target_namespace,
         )
         try:
             data = pin(file, files[file], name, promotion.generation)

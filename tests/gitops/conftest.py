@@ -269,8 +269,7 @@ class Engine:
                 "uid": "uid-repo",
                 "generation": 1,
             },
-            # The guard has tests of its own; here a few objects come and go.
-            "spec": {"maxPrunePercent": 100, **spec},
+            "spec": spec,
             "status": {},
         }
         self.reports = 0
@@ -416,8 +415,7 @@ def config_map(name: str, **data: str) -> str:
 
 
 def git_spec(url: str, **more: Any) -> dict[str, Any]:
-    source = {"url": url, "ref": {"branch": "main"}}
-    return {"git": source, **more}
+    return {"git": {"url": url, "ref": {"branch": "main"}}, **more}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
-from reconciler.gitops.build import Builder, BuildError, Ownership, Shape
+from reconciler.gitops.build import Builder, BuildError, Ownership
 from reconciler.gitops.documents import documents
 from reconciler.gitops.manifest import ObjectId
 
@@ -20,7 +20,7 @@ CM = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n"
 
 def build(**files: str) -> list[str]:
     data = {f"{k}.yaml": v.encode() for k, v in files.items()}
-    return [str(o.id) for o in Builder().build(data)]
+    return [str(o.id) for o in Builder("default").build(data)]
 
 
 def value(text: str) -> object:
@@ -30,7 +30,7 @@ def value(text: str) -> object:
 def refusal(text: str | bytes) -> str:
     data = text if isinstance(text, bytes) else text.encode()
     with pytest.raises(BuildError) as error:
-        Builder().build({"f.yaml": data})
+        Builder("default").build({"f.yaml": data})
     return str(error.value)
 
 
@@ -177,7 +177,7 @@ def test_fifty_megabytes_are_refused_quickly() -> None:
 def test_same_object_twice_names_both_places() -> None:
     text = CM.format("a")
     with pytest.raises(BuildError) as error:
-        Builder().build(
+        Builder("default").build(
             {"x.yaml": f"---\n{text}".encode(), "y.yaml": text.encode()}
         )
     assert str(error.value) == (
@@ -204,16 +204,14 @@ def test_namespaces_are_defaulted_and_cluster_scope_is_known() -> None:
         "apiVersion: y.org/v1\nkind: Y\nmetadata: {name: y}\n"
     )
     scopes = frozenset({("y.org", "Y")})
-    found = Builder(Shape("team"), None, scopes).build(
-        {"f.yaml": crd.encode()}
-    )
+    found = Builder("team", None, scopes).build({"f.yaml": crd.encode()})
     assert [str(o.id) for o in found] == [
         "customresourcedefinition/ws.x.org",
         "w/w",
         "y/y",
     ]
     assert "namespace" not in found[1].body["metadata"]
-    cm = Builder(Shape("team")).build({"f.yaml": CM.format("a").encode()})
+    cm = Builder("team").build({"f.yaml": CM.format("a").encode()})
     assert cm[0].body["metadata"]["namespace"] == "team"
 
 
@@ -223,7 +221,7 @@ def test_what_the_server_owns_is_left_out_and_labels_are_added() -> None:
         "  labels: {mine: 'yes'}\nstatus: {x: 1}\n"
     )
     owner = Ownership("default", "fleet")
-    (found,) = Builder(Shape(), owner).build({"f.yaml": text.encode()})
+    (found,) = Builder("default", owner).build({"f.yaml": text.encode()})
     assert found.body == {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -242,7 +240,7 @@ def test_what_the_server_owns_is_left_out_and_labels_are_added() -> None:
 
 
 def test_only_changed_files_are_parsed_again() -> None:
-    builder = Builder()
+    builder = Builder("default")
     files = {f"{i}.yaml": CM.format(f"n{i}").encode() for i in range(400)}
     start = time.perf_counter()
     builder.build(files)

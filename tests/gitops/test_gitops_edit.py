@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.gitops.documents import documents
 from reconciler.gitops.edit import EditError, ModelName, pin
 
-DOCS = ModelName("default", "docs", lambda given: given or "default")
+DOCS = ModelName("default", "docs", "default")
 
 FILE = """\
 # Our assistant.   Two  spaces stay.

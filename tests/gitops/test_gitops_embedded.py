@@ -60,7 +60,7 @@ class Operator:
                 "apiVersion": API_VERSION,
                 "kind": "ConfigRepository",
                 "metadata": {"name": "fleet", "namespace": "default"},
-                "spec": {"maxPrunePercent": 100, **spec},
+                "spec": spec,
             }
         )
 
@@ -206,16 +206,6 @@ async def test_drift_prune_namespace_and_delete(
     await operator.until(pruned)
     await operator.client.delete(
         API_VERSION, "ConfigRepository", "default", "fleet"
-    )
-    assert "namespace/team" in await operator.reason("ApprovalRequired")
-    assert await operator.client.get("v1", "Namespace", None, "team")
-    approved = {"annotations": {"reconciler.dev/approved": "delete"}}
-    await operator.client.merge_patch(
-        API_VERSION,
-        "ConfigRepository",
-        "default",
-        "fleet",
-        {"metadata": approved},
     )
 
     async def gone() -> bool:

@@ -12,7 +12,7 @@ from reconciler.engine.errors import (
     InvalidError,
     UnavailableError,
 )
-from reconciler.gitops.build import Builder, Ownership, Shape
+from reconciler.gitops.build import Builder, Ownership
 from reconciler.gitops.live import Inspector, stale
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.observation import Verdict
@@ -29,7 +29,7 @@ WIDGET = "apiVersion: x.org/v1\nkind: W\nmetadata: {name: w}\n"
 
 
 def objects(*texts: str) -> tuple[DesiredObject, ...]:
-    return Builder(Shape(), OWNER).build(
+    return Builder("default", OWNER).build(
         {f"{i}.yaml": t.encode() for i, t in enumerate(texts)}
     )
 
