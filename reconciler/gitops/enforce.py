@@ -62,11 +62,17 @@ class Enforcer:
             base = replace(base, problem=found)
         return await self._last_good(base)
 
+    @property
+    def _good(self) -> str | None:
+        """The revision in force: never an older one than was applied."""
+        status = self.desired.status
+        return status.revision_in_force or status.last_applied_revision
+
     async def _accept(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
         found = await self._try(tree)
         if isinstance(found, Problem):
             return found
-        good = self.desired.status.last_applied_revision
+        good = self._good
         records = self.memory.records
         try:
             await self.threads.run(records.save, tree, [good])
@@ -75,7 +81,7 @@ class Enforcer:
         return found
 
     async def _last_good(self, base: Observation) -> Observation:
-        good = self.desired.status.last_applied_revision
+        good = self._good
         if good is None:
             return base
         tree = await self.threads.run(self.memory.records.load, good)

@@ -231,8 +231,18 @@ def _status(
     if settled:
         head = observed.head
         status = updated(status, last_applied_revision=head)
+    if _in_force(observed):
+        status = updated(status, revision_in_force=observed.enforced)
     history = record(desired, observed, now, settled=settled)
     return updated(status, history=history)
+
+
+def _in_force(observed: Observation) -> bool:
+    """Whether every object of the enforced revision is as it says."""
+    states = observed.objects
+    return states is not None and all(
+        s.verdict is Verdict.IN_SYNC for s in states
+    )
 
 
 def _judge(

@@ -201,6 +201,13 @@ class ConfigRepositoryStatus(Status):
         max_length=256,
         description="Newest revision that was applied whole.",
     )
+    revision_in_force: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Newest revision all of whose objects were applied, "
+        "though something may be left to prune. It is what stays in force "
+        "while the source is away or a newer revision is broken.",
+    )
     last_attempted_revision: str | None = Field(
         default=None, max_length=256, description="Newest revision seen."
     )

@@ -209,6 +209,25 @@ async def test_broken_file_leaves_the_last_good_state(
     assert engine.condition()["status"] == "True"
 
 
+async def test_a_failed_prune_and_an_outage_bring_nothing_back(
+    engine: Any, remote: Any, cluster: Any, make_config_map: Any
+) -> None:
+    remote.commit({"a.yaml": make_config_map("a"), "b.yaml": MODEL})
+    await engine.settle()
+    cluster.refuse_delete = {"a"}
+    remote.commit({"a.yaml": None, "new.yaml": make_config_map("new")})
+    engine.wait()
+    await engine.settle()
+    assert engine.condition()["reason"] == "PruneFailed"
+    remote.commit({"broken.yaml": "a: [\n"})
+    engine.restart()
+    engine.wait(16)
+    await engine.settle()
+    assert engine.condition()["reason"] == "BuildFailed"
+    assert "ConfigMap/default/new" in cluster.contents()
+    assert not [w for w in cluster.writes if w.startswith("delete")]
+
+
 async def test_last_good_revision_is_enforced_while_the_newest_is_broken(
     engine: Any, remote: Any, cluster: Any
 ) -> None:
