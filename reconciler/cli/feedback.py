@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.options import add_common
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import ANNOTATIONS
@@ -48,6 +49,7 @@ def add_parser(commands: Any) -> None:
     )
     imported.add_argument("store", metavar="STORE", help="a FeedbackStore")
     imported.add_argument("file", metavar="FILE", help="JSONL, or - for stdin")
+    add_common(imported, default=False)
     imported.set_defaults(run=run)
 
 

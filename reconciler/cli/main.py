@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from reconciler import __version__
 from reconciler.cli.errors import CommandError
+from reconciler.cli.options import add_common
 
 COMMANDS = (
     "up",
@@ -33,8 +34,8 @@ first steps:
   reconciler get                     what there is, like kubectl get reconciler
   reconciler tree                    where it came from
 
-Every command takes --state DIR (a local state directory) or --kubeconfig FILE
-(any Kubernetes API server). kubectl works with both.
+Every command but controlplane takes --state DIR (a local state directory) or
+--kubeconfig FILE (any Kubernetes API server). kubectl works with both.
 """
 
 
@@ -48,45 +49,22 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=__version__)
-    _add_common(root, default=True)
+    add_common(root, default=True)
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True
     )
     for name in COMMANDS:
         importlib.import_module(f"reconciler.cli.{name}").add_parser(commands)
     for name, parser_of in commands.choices.items():
+        # They stand behind the action of `feedback import`.
         if name != "feedback":
-            _add_common(parser_of, default=False)
+            add_common(parser_of, default=False)
     commands.add_parser(
         "controlplane",
         help="the embedded Kubernetes API server on its own",
         add_help=False,
     )
     return root
-
-
-def _add_common(parser: argparse.ArgumentParser, *, default: bool) -> None:
-    """Options that may stand before or after the command."""
-    absent = None if default else argparse.SUPPRESS
-    group = parser.add_argument_group("which API server")
-    group.add_argument(
-        "--state",
-        metavar="DIR",
-        default=absent,
-        help="state directory of `reconciler up` (default: .reconciler)",
-    )
-    group.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        default=absent,
-        help="API server to talk to instead",
-    )
-    group.add_argument(
-        "-n",
-        "--namespace",
-        default="default" if default else argparse.SUPPRESS,
-        help="namespace (default: default)",
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from reconciler.compute.executor import RunState
 from reconciler.runs import lock
-from reconciler.runs.progress import fold, last_line
+from reconciler.runs.attempts import announced
+from reconciler.runs.progress import fold, last_line, last_step
 from reconciler.runs.protocol import Phase, Request, RunDirectory, RunStatus
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -122,15 +123,9 @@ class LocalExecutor:
         )
 
     def _spawn(self, run: RunDirectory, work: str, handle: int) -> None:
-        old = run.status()
-        attempt = 1 if old is None else old.attempt + 1
-        started = RunStatus(
-            phase="Running",
-            attempt=attempt,
-            failures=0 if old is None else old.failures,
-            heartbeat=time.time(),
-        )
-        run.write_status(fold(started, last_line(run)))
+        begun = announced(run.status(), last_step(run))
+        begun = begun.model_copy(update={"heartbeat": time.time()})
+        run.write_status(fold(begun, last_line(run)))
         command = [self.python, "-m", work, str(run.path.resolve())]
         with run.log.open("ab") as log:
             child = subprocess.Popen(

@@ -178,6 +178,7 @@ class ModelGenerationController:
             ended=state.ended,
             attempt=state.attempt,
             failures=status.failures if status else 0,
+            fruitless=status.fruitless if status else 0,
             step=status.step if status else 0,
             max_steps=status.max_steps if status else None,
             eta_seconds=status.eta_seconds if status else None,

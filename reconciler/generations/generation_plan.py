@@ -32,8 +32,8 @@ from reconciler.generations.stages import (
 )
 
 POLL_SECONDS = 1.0
-VANISHED_LIMIT = 20
-"""Attempts, besides backoffLimit, that may be preempted or just vanish."""
+FRUITLESS_LIMIT = 20
+"""Attempts in a row that may be interrupted without a further step."""
 
 DOING = {
     "data": "Preparing",
@@ -268,12 +268,11 @@ class _Planner:
     def _go_on(
         self, stage: Stage, view: StageView
     ) -> Plan[ModelGenerationStatus]:
-        limit = self.desired.spec.backoff_limit + VANISHED_LIMIT
-        if view.attempt > limit:
+        if view.fruitless >= FRUITLESS_LIMIT:
             return self._give_up(
                 lineage.FAILED,
-                f"{stage} was interrupted {view.attempt} times; its log is "
-                "in the run directory",
+                f"{stage} was interrupted {view.fruitless} times without a "
+                "further step; its log is in the run directory",
             )
         return self._start(stage, view)
 

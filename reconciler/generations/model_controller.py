@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class ModelController:
     def __init__(self, adapters: Adapters) -> None:
         self._adapters = adapters
         self._silent_since: float | None = None
+        self._starting = threading.Lock()
         self.watches: Sequence[Watch] = (
             Watch(ModelGeneration, _of_generation),
             Watch(DatasetLayout, _of_layout),
@@ -211,12 +213,15 @@ class ModelController:
             raise TransientError(str(error)) from error
 
     def _ensure_server(self) -> None:
-        if self._adapters.server.info() is not None:
-            # Alive, but it did not answer for a while: it hangs.
-            self._adapters.server.stop(STOP_SECONDS)
-            self._silent_since = None
+        server = self._adapters.server
         try:
-            self._adapters.server.ensure()
+            with self._starting:  # several models share the process
+                info = server.info()
+                if info is not None and not answers(info):
+                    # Alive, but it did not answer for a while: it hangs.
+                    server.stop(STOP_SECONDS)
+                server.ensure()
+                self._silent_since = None
         except ServerStartError as error:
             raise TransientError(str(error)) from error
 

@@ -530,6 +530,12 @@ class TrainingScheduleStatus(Status):
     last_number: int = Field(
         default=0, description="Highest number of a generation so far."
     )
+    store: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The FeedbackStore that consumedThrough is about; another "
+        "one is read from its start.",
+    )
     consumed_through: str | None = Field(
         default=None,
         max_length=32,

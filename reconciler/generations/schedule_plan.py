@@ -58,12 +58,14 @@ class Observed:
     """Rows between what was learnt from and the horizon."""
 
 
-def consumed(generations: Sequence[ModelGeneration]) -> str:
-    """Transaction id up to which the generations used feedback."""
+def consumed(generations: Sequence[ModelGeneration], store: str) -> str:
+    """Transaction id of a store up to which generations used its feedback."""
     ends = [
-        int(g.spec.data.feedback.through)
+        int(feedback.through)
         for g in generations
-        if g.spec.data.feedback and g.spec.data.feedback.through
+        if (feedback := g.spec.data.feedback)
+        and feedback.through
+        and feedback.store_ref.name == store
     ]
     return str(max(ends, default=0))
 
@@ -81,17 +83,20 @@ def past(desired: TrainingSchedule, observed: Observed) -> Past:
     """What the status remembers and what the live generations add to it.
 
     Deleting a generation gives neither its number nor its feedback back. A
-    Model that was made anew starts anew.
+    Model that was made anew starts anew. Transaction ids of one store say
+    nothing about another.
     """
     uid = observed.model.metadata.uid if observed.model else None
     status = desired.status
     kept = uid is not None and status.model_uid in {None, uid}
     live = lineage.of_model(observed.generations, desired.spec.model_ref.name)
+    store = desired.spec.learn_from.store_ref.name
     number = max((g.spec.number for g in live), default=0)
-    used = int(consumed(live))
+    used = int(consumed(live, store))
     if kept or observed.model is None:
         number = max(number, status.last_number)
-        used = max(used, int(status.consumed_through or "0"))
+        if status.store in {None, store}:
+            used = max(used, int(status.consumed_through or "0"))
     return Past(uid or status.model_uid, number, str(used))
 
 
@@ -268,6 +273,7 @@ class _Planner:
                 "last_generation": last,
                 "generations": len(self.generations),
                 "consumed_through": self.past.consumed,
+                "store": self.desired.spec.learn_from.store_ref.name,
                 "last_number": self.past.number,
                 "model_uid": self.past.model_uid,
                 "new_rows": self.observed.new_rows,

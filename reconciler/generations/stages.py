@@ -34,6 +34,9 @@ class StageView:
     failures: int = 0
     """Attempts that crashed, without those that were preempted."""
 
+    fruitless: int = 0
+    """Attempts in a row that got no further than the one before."""
+
     step: int = 0
     max_steps: int | None = None
     eta_seconds: float | None = None

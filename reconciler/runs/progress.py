@@ -32,6 +32,12 @@ def last_line(run: RunDirectory) -> dict[str, Any] | None:
     return line
 
 
+def last_step(run: RunDirectory) -> int:
+    """The newest step that was reported; 0 before the first."""
+    line = last_line(run)
+    return 0 if line is None else int(line["step"])
+
+
 def repair(run: RunDirectory) -> None:
     """Cut a torn last line off, left by a writer that was killed."""
     path = run.path / "progress.jsonl"

@@ -84,6 +84,12 @@ class RunStatus(Document):
     failures: int = 0
     """Attempts that crashed so far, this one included."""
 
+    fruitless: int = 0
+    """Attempts in a row before this one that reported no further step."""
+
+    first_step: int = 0
+    """Newest step that was reported when this attempt began."""
+
     step: int = 0
     max_steps: int | None = None
     eta_seconds: float | None = None

@@ -39,6 +39,7 @@ from types import FrameType
 from pydantic import ValidationError
 
 from reconciler.runs import lock, progress
+from reconciler.runs.attempts import taken_over
 from reconciler.runs.protocol import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -127,36 +128,12 @@ def _attempt(run: RunDirectory) -> Phase:
     result = run.result()
     if result is not None:
         return result.phase
-    record = _Record(
-        run,
-        RunStatus(
-            phase="Running",
-            attempt=next_attempt(run.status()),
-            failures=failures_so_far(run.status()),
-            pid=os.getpid(),
-        ),
-    )
+    step = progress.last_step(run)
+    record = _Record(run, taken_over(run.status(), step, os.getpid()))
     request = _request(run)
     if isinstance(request, str):
         return record.end(Result(phase="Invalid", message=request))
     return _Attempt(record, request).carry_out()
-
-
-def next_attempt(previous: RunStatus | None) -> int:
-    """Number of the attempt that begins now.
-
-    A starter announces an attempt with a status that has no pid: it counts
-    even if its supervisor dies before its first word.
-    """
-    if previous is None:
-        return 1
-    announced = previous.phase == "Running" and previous.pid is None
-    return previous.attempt if announced else previous.attempt + 1
-
-
-def failures_so_far(previous: RunStatus | None) -> int:
-    """How many attempts crashed before the one that begins now."""
-    return 0 if previous is None else previous.failures
 
 
 def _request(run: RunDirectory) -> Request | str:

@@ -46,6 +46,8 @@ def test_common_options_stand_before_or_after_the_command() -> None:
     after = parser().parse_args(["get", "mdl", "--state", "s", "-n", "x"])
     assert (before.state, before.namespace) == ("s", "x")
     assert (after.state, after.namespace) == ("s", "x")
+    words = ["feedback", "import", "opinions", "rows.jsonl", "-n", "x"]
+    assert parser().parse_args(words).namespace == "x"
     neither = parser().parse_args(["get", "mdl"])
     assert (neither.state, neither.namespace) == (None, "default")
 

@@ -100,7 +100,7 @@ def test_too_little_feedback_waits_and_says_how_much() -> None:
 
 def test_rows_of_a_rejected_generation_are_consumed() -> None:
     generations = [passed(1, SERVED), fed(2, "900", rejected)]
-    assert consumed(generations) == "900"
+    assert consumed(generations, "opinions") == "900"
     observed = Observed(
         model=serving(),
         generations=generations,
@@ -111,6 +111,29 @@ def test_rows_of_a_rejected_generation_are_consumed() -> None:
     (action,) = plan(schedule(), observed, NOW).actions
     assert (action.name, action.parent) == ("m-3", "m-1")
     assert (action.after, action.through) == ("900", "950")
+
+
+def test_transaction_ids_of_another_store_say_nothing() -> None:
+    remembered = {
+        "modelUid": model().metadata.uid,
+        "store": "opinions",
+        "lastNumber": 2,
+        "consumedThrough": "900",
+    }
+    observed = Observed(
+        model=serving(),
+        generations=[passed(1, SERVED), fed(2, "900", rejected)],
+        store_ready=True,
+        through="50",
+        new_rows=20,
+    )
+    other = schedule(
+        remembered, learnFrom={"storeRef": {"name": "other"}, "minRows": 10}
+    )
+    outcome = plan(other, observed, NOW)
+    (action,) = outcome.actions
+    assert (action.name, action.after, action.through) == ("m-3", "0", "50")
+    assert outcome.status.store == "other"
 
 
 def test_a_generation_that_passed_is_promoted_before_the_next() -> None:
