@@ -7,11 +7,11 @@ TORCH := torch==2.13.0
 SHELL := /bin/bash
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo test lint format bench crds clean
+.PHONY: help setup demo test test-native lint format bench crds clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
-		awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything that demo, test and bench need
 
@@ -27,6 +27,9 @@ demo: setup ## Run the whole loop on this machine, in minutes
 # Two at a time, each file on one worker: modules share costly fixtures.
 test: setup ## Run all tests (PYTEST_ARGS="-m 'not slow'" for the quick ones)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 $(PYTEST_ARGS)
+
+test-native: setup ## Kernels under sanitizers, ARM cross check, fuzzing
+	@scripts/test-native.sh $(VENV) $(PHASES)
 
 lint: setup ## Format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -193,16 +194,7 @@ class Home:
         return temporary
 
     def _read_manifest(self) -> dict[str, Any]:
-        path = self._path / MANIFEST
-        try:
-            body = json.loads(path.read_bytes())
-            check = body.pop("checksum")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CorruptFileError(path, 0, "no manifest") from error
-        if check != _checksum(body):
-            raise CorruptFileError(path, 0, "another checksum")
-        if body["version"] != 1:
-            raise CorruptFileError(path, 0, f"version {body['version']}")
+        body = _parsed_manifest(self._path / MANIFEST)
         mine = (self._schema.dim, self._schema.metric.name.lower())
         if (body["dim"], body["metric"]) != mine:
             msg = (
@@ -210,7 +202,7 @@ class Home:
                 f"metric {body['metric']}, not {mine[0]} and {mine[1]}"
             )
             raise ValueError(msg)
-        return dict(body)
+        return body
 
     def _remove_strangers(self, manifest: dict[str, Any]) -> None:
         named = {manifest["journal"], *manifest["segments"]}
@@ -226,6 +218,35 @@ class Home:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _parsed_manifest(path: Path) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads(path.read_bytes())
+        check = body.pop("checksum")
+        version = body["version"]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CorruptFileError(path, 0, "no manifest") from error
+    if check != _checksum(body):
+        raise CorruptFileError(path, 0, "another checksum")
+    if version != 1:
+        raise CorruptFileError(path, 0, f"version {version}")
+    # A name with a slash in it would reach files of others.
+    names = [body.get("journal"), *_list(body.get("segments"))]
+    kinds = ["journal"] + ["segment"] * (len(names) - 1)
+    known = {"dim", "metric", "journal", "segments"} <= body.keys()
+    if not known or not all(map(_is_name, kinds, names)):
+        raise CorruptFileError(path, 0, "names that no index gives")
+    return body
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [None]
+
+
+def _is_name(kind: str, name: object) -> bool:
+    pattern = rf"{kind}-[0-9]{{6,18}}"
+    return isinstance(name, str) and bool(re.fullmatch(pattern, name))
 
 
 def _checksum(body: dict[str, Any]) -> int:
@@ -251,10 +272,14 @@ def _applied(path: Path, contents: Contents, record: Record) -> Contents:
     if isinstance(record, Deleted):
         return contents.without(record.ids)[0]
     parts = list(contents.parts)
-    if record.segment >= len(parts) or (
-        len(record.rows)
-        and record.rows.max() >= len(parts[record.segment].segment)
-    ):
+    rows = record.rows
+    known = 0 <= record.segment < len(parts) and (
+        len(rows) == 0
+        or (
+            rows.min() >= 0 and rows.max() < len(parts[record.segment].segment)
+        )
+    )
+    if not known:
         raise CorruptFileError(path, 0, "dead rows that no segment has")
     parts[record.segment] = parts[record.segment].without(record.rows)
     return replace(contents, parts=tuple(parts))

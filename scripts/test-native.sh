@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Tests of the kernels under sanitizers: test-native.sh VENV [address|thread|neon|fuzz]...
+#
+# The extension is built once more for each sanitizer, into an environment of
+# its own that borrows every other package from VENV.
+set -euo pipefail
+
+venv=$(realpath "$1")
+shift
+phases=("${@:-}")
+[ -n "${phases[0]}" ] || phases=(address thread neon fuzz)
+root=$(realpath "$(dirname "$0")/..")
+runs=${FUZZ_RUNS:-20000}
+tests=(tests/native tests/retrieval/test_exactness.py tests/retrieval/test_index.py
+    tests/retrieval/test_durability.py tests/training/test_advantages.py)
+cd "$root"
+
+step() { printf '\n== %s\n' "$1"; }
+
+build() { # build NAME SANITIZERS: build/sanitize/NAME/bin/python has them
+    local place=$root/build/sanitize/$1 site borrowed
+    borrowed=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    [ -x "$place/bin/python" ] || "$venv/bin/python" -m venv --without-pip "$place"
+    site=$("$place/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    # A .pth file in a borrowed directory is not read, so the editable
+    # install of VENV stays out of sight.
+    echo "$borrowed" >"$site/borrowed.pth"
+    PATH="$venv/bin:$PATH" "$venv/bin/uv" pip install -q --python "$place/bin/python" --no-deps \
+        --no-build-isolation --reinstall --config-setting "build-dir=$root/build/cmake-$1" \
+        --config-setting "cmake.define.RECONCILER_SANITIZE=$2" "$root"
+    # Neither the checkout nor VENV may answer for the build under test.
+    PYTHONSAFEPATH=1 preloaded "$1" "$place/bin/python" - "$place" <<'PY'
+import sys
+import reconciler._native as native
+assert native.__file__.startswith(sys.argv[1]), native.__file__
+PY
+}
+
+preloaded() { # preloaded NAME COMMAND...: with the sanitizer's library
+    local libraries=
+    case $1 in
+    address) libraries="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libubsan.so)" ;;
+    thread) libraries=$(c++ -print-file-name=libtsan.so) ;;
+    esac
+    shift
+    # Python frees little at exit; OpenBLAS's own threads are not ours to test.
+    # Randomised addresses are more than GCC 12's ThreadSanitizer can map.
+    LD_PRELOAD=$libraries PYTHONSAFEPATH=1 OPENBLAS_NUM_THREADS=1 PYTHONMALLOC=malloc \
+        ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+        UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+        TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 \
+        setarch "$(uname -m)" -R "$@"
+}
+
+run_tests() { # run_tests NAME [PYTEST ARGUMENTS]
+    local name=$1
+    shift
+    preloaded "$name" "build/sanitize/$name/bin/python" -m pytest -q -p no:cacheprovider \
+        -o pythonpath= -o timeout=900 "${tests[@]}" "$@"
+}
+
+fuzzed() { # fuzzed NAME OPTION: quiet unless it finds something
+    TMPDIR=$scratch preloaded "$1" "build/sanitize/$1/bin/python" "${fuzz[@]}" "$2" \
+        >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+}
+
+for phase in "${phases[@]}"; do
+    case $phase in
+    address)
+        step "AddressSanitizer and UndefinedBehaviorSanitizer"
+        build address address,undefined
+        run_tests address
+        ;;
+    thread)
+        step "ThreadSanitizer"
+        build thread thread
+        # ThreadSanitizer cannot follow a fork into new threads.
+        run_tests thread -k "not fork"
+        ;;
+    neon)
+        step "NEON sources compile for 64-bit ARM"
+        cross=aarch64-linux-gnu-g++
+        if ! command -v $cross >/dev/null; then
+            if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+                apt-get update -qq
+                DEBIAN_FRONTEND=noninteractive apt-get install -y -qq g++-aarch64-linux-gnu >/dev/null
+            else
+                echo "Please install g++-aarch64-linux-gnu." >&2
+                exit 1
+            fi
+        fi
+        for source in native/src/*.cpp; do
+            case $source in *avx*) continue ;; esac
+            $cross -std=c++17 -O2 -Wall -Wextra -Werror -Wno-psabi -ffp-contract=off -DRECONCILER_ARM \
+                -fsyntax-only "$source"
+        done
+        echo "all of them"
+        ;;
+    fuzz)
+        step "Fuzzing, $runs inputs a target; what it found again under AddressSanitizer"
+        build plain ""
+        build address address,undefined
+        scratch=$(mktemp -d)
+        trap 'rm -rf "$scratch"' EXIT
+        for target in files calls; do
+            mkdir "$scratch/$target"
+            fuzz=(tests/native/fuzz/fuzz_index.py $target "$scratch/$target" -max_len=4096
+                -artifact_prefix="$root/build/")
+            fuzzed plain -runs="$runs"
+            fuzzed address -runs=0
+            echo "$(ls "$scratch/$target" | wc -l) inputs kept and replayed"
+        done
+        ;;
+    *)
+        echo "unknown phase $phase: address, thread, neon or fuzz" >&2
+        exit 2
+        ;;
+    esac
+done
