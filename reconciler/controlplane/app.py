@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from typing import Any
 
@@ -10,6 +9,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from reconciler.controlplane import media, rendering, route
+from reconciler.controlplane.access.identity import ANONYMOUS, User
+from reconciler.controlplane.access.rules import Request
 from reconciler.controlplane.discovery.pages import Pages
 from reconciler.controlplane.errors import (
     ApiError,
@@ -21,13 +22,10 @@ from reconciler.controlplane.errors import (
     unauthorized,
 )
 from reconciler.controlplane.verbs import dispatch, watch
-from reconciler.controlplane.verbs.call import Call, Cluster
+from reconciler.controlplane.verbs.call import Call, Cluster, asked
 from reconciler.controlplane.verbs.frames import Frames
 
 BODY_BYTES = 3 * 1024 * 1024
-OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version"))
-"""Paths that need no token."""
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,15 +33,13 @@ class Api:
     """Answers requests.
 
     Args:
-        cluster: The objects and kinds.
-        token: What clients have to present.
+        cluster: The objects and kinds, and who may use them.
         address: ``host:port``, told to clients that ask.
     """
 
-    def __init__(self, cluster: Cluster, token: str, address: str) -> None:
+    def __init__(self, cluster: Cluster, address: str) -> None:
         self._cluster = cluster
-        self._expected = f"Bearer {token}".encode()
-        self.pages = Pages(cluster.registry, address)
+        self.pages = Pages(cluster.registry, cluster.tokens, address)
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -67,14 +63,14 @@ class Api:
             return _failure(internal(type(error).__name__))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        path = request.path
-        if path not in OPEN_PATHS:
-            self._authenticate(request)
+        user, path = self._user(request), request.path
         if not _encodable(path, *request.query.values()):
             raise bad_request("the URL is not valid UTF-8")
         where = route.parse(path)
         if where is None:
-            return self._page(request)
+            return self._page(request, user)
+        wanted = asked(request.method, where, request.query)
+        self._require(user, wanted)
         kind = self._cluster.registry.find(
             where.group, where.version, where.resource
         )
@@ -89,16 +85,34 @@ class Api:
             body,
             request.headers.get(hdrs.CONTENT_TYPE, media.JSON),
             request.headers.get(hdrs.USER_AGENT, ""),
+            user,
+            request.method,
         )
         return await self._resource(request, call)
 
-    def _authenticate(self, request: web.Request) -> None:
-        given = request.headers.get(hdrs.AUTHORIZATION, "")
-        encoded = given.encode(errors="surrogateescape")
-        if not hmac.compare_digest(encoded, self._expected):
-            raise unauthorized()
+    def _user(self, request: web.Request) -> User:
+        """Who asks, or whom they ask to be."""
+        certificate = request.get_extra_info("peercert")
+        user = self._cluster.authenticator.user(
+            request.headers.get(hdrs.AUTHORIZATION, ""), certificate
+        )
+        groups = request.headers.getall("Impersonate-Group", [])
+        return self._cluster.authorizer.impersonated(
+            user, request.headers, groups
+        )
 
-    def _page(self, request: web.Request) -> web.Response:
+    def _require(self, user: User, wanted: Request) -> None:
+        """Refuse what the user may not do; who is nobody may log in."""
+        try:
+            self._cluster.authorizer.require(user, wanted)
+        except ApiError:
+            if user.name == ANONYMOUS:
+                raise unauthorized() from None
+            raise
+
+    def _page(self, request: web.Request, user: User) -> web.Response:
+        path = request.path.rstrip("/") or "/"
+        self._require(user, Request(request.method.lower(), path=path))
         if request.method not in ("GET", "HEAD"):
             raise not_allowed()
         header = request.headers.get(hdrs.ACCEPT, "")

@@ -48,9 +48,11 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
     )
 
 
-def authority(key: Key, days: int) -> x509.Certificate:
+def authority(
+    key: Key, days: int, common: str = "reconciler-controlplane-ca"
+) -> x509.Certificate:
     """A self-signed CA certificate."""
-    name = _name("reconciler-controlplane-ca")
+    name = _name(common)
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
         _builder(key, name, name, days)
@@ -63,19 +65,22 @@ def authority(key: Key, days: int) -> x509.Certificate:
     )
 
 
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def server(
     key: Key,
     issuer: x509.Certificate,
     issuer_key: Key,
     days: int,
     names: Iterable[str],
-    address: str,
 ) -> x509.Certificate:
-    """A server certificate for loopback, signed by a CA."""
-    alternatives: list[x509.GeneralName] = [x509.DNSName(n) for n in names]
-    alternatives += [
-        x509.IPAddress(ipaddress.ip_address(text)) for text in (address, "::1")
-    ]
+    """A server certificate for host names and addresses, signed by a CA."""
+    alternatives = [_alternative(name) for name in names]
     from_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(
         issuer_key.public_key()
     )
@@ -93,6 +98,44 @@ def server(
         .add_extension(from_issuer, critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
+
+
+def client(
+    key: Key,
+    issuer: x509.Certificate,
+    issuer_key: Key,
+    days: int,
+    name: str,
+    groups: Iterable[str],
+) -> x509.Certificate:
+    """A client certificate: the user as CN, the groups as O."""
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    parts += [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)
+        for group in groups
+    ]
+    use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    from_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+        issuer_key.public_key()
+    )
+    return (
+        _builder(key, x509.Name(parts), issuer.subject, days)
+        .add_extension(
+            x509.BasicConstraints(ca=False, path_length=None), critical=True
+        )
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(use, critical=False)
+        .add_extension(from_issuer, critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def load(certificate: bytes, key: bytes) -> tuple[x509.Certificate, Key]:
+    """A certificate and its key from PEM."""
+    loaded = serialization.load_pem_private_key(key, password=None)
+    if not isinstance(loaded, Key):
+        raise TypeError("the key of the CA is no EC key")
+    return x509.load_pem_x509_certificate(certificate), loaded
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -11,11 +11,14 @@ from pathlib import Path
 from aiohttp import web
 
 from reconciler.controlplane import credentials
+from reconciler.controlplane.access import bootstrap
+from reconciler.controlplane.access.authenticator import Authenticator
+from reconciler.controlplane.access.authorizer import Authorizer
+from reconciler.controlplane.access.tokens import Tokens
 from reconciler.controlplane.app import Api
 from reconciler.controlplane.kinds import definitions
 from reconciler.controlplane.kinds.builtin import (
     DEFINITIONS,
-    NAMESPACES,
     builtin_registry,
 )
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
@@ -45,11 +48,14 @@ class ControlPlane:
             or any.
         kubeconfig: Where to write the kubeconfig (mode 0600); by default
             ``kubeconfig`` below the state directory.
-        host: A loopback address.
+        host: The address to listen on.
+        names: Host names and addresses under which other machines reach
+            this one. Needed, and only allowed, if ``host`` is no loopback
+            address.
         history: Revisions that watches can resume from.
 
     Raises:
-        ValueError: ``host`` is not a loopback address.
+        ValueError: ``host`` and ``names`` do not go together.
     """
 
     def __init__(
@@ -59,11 +65,15 @@ class ControlPlane:
         kubeconfig: Path | None = None,
         *,
         host: str = credentials.ADDRESS,
+        names: Sequence[str] = (),
         history: int = HISTORY,
     ) -> None:
-        if not ipaddress.ip_address(host).is_loopback:
-            msg = f"{host} is not a loopback address"
+        if ipaddress.ip_address(host).is_loopback == bool(names):
+            which = "a" if names else "not a"
+            rule = "takes no names" if names else "needs names"
+            msg = f"{host} is {which} loopback address: it {rule}"
             raise ValueError(msg)
+        self._names = tuple(names)
         self._state = state
         self._port = port
         self._host = host
@@ -105,16 +115,17 @@ class ControlPlane:
 
     async def _start(self) -> None:
         self._store = Store(self._state / "objects.sqlite3", self._history)
-        cluster = Cluster(self._store, builtin_registry())
+        identity = credentials.ensure(self._state / "identity", self._names)
+        cluster = _cluster(self._store, identity)
         self._cluster = cluster
         _serve_definitions(cluster)
-        await _ensure_namespaces(cluster)
+        await _ensure_objects(cluster)
         caretaker = Caretaker(cluster)
-        identity = credentials.ensure(self._state / "identity")
         listener = self._listen()
         port = listener.getsockname()[1]
-        address = f"{_bracketed(self._host)}:{port}"
-        self._api = Api(cluster, identity.token, address)
+        name = self._names[0] if self._names else self._host
+        address = f"{_bracketed(name)}:{port}"
+        self._api = Api(cluster, address)
         self._runner = web.AppRunner(
             self._api.application(),
             access_log=None,
@@ -129,10 +140,14 @@ class ControlPlane:
         await site.start()
         self._caretaker = asyncio.create_task(caretaker.run())
         self._url = f"https://{address}"
-        credentials.write_private(self._state / "port", str(port).encode())
+        for file, text in (("port", str(port)), ("url", self._url)):
+            credentials.write_private(self._state / file, text.encode())
         self._kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         credentials.write_private(
-            self._kubeconfig, credentials.kubeconfig(self._url, identity)
+            self._kubeconfig,
+            credentials.kubeconfig(
+                self._url, identity.authority, {"token": identity.token}
+            ),
         )
 
     def _listen(self) -> socket.socket:
@@ -211,20 +226,38 @@ def _serve_definitions(cluster: Cluster) -> None:
     hub.listen(on_commit)
 
 
-async def _ensure_namespaces(cluster: Cluster) -> None:
-    kind = cluster.registry.find("", "v1", "namespaces")
-    if kind is None:
-        raise LookupError("namespaces are not served")
-    for name in PERMANENT:
-        key = Key(NAMESPACES, "", name)
+def _cluster(store: Store, identity: credentials.Credentials) -> Cluster:
+    tokens = Tokens(identity.account_key)
+    return Cluster(
+        store,
+        builtin_registry(),
+        Authenticator(identity.token, tokens, store),
+        Authorizer(store),
+        tokens,
+    )
+
+
+async def _ensure_objects(cluster: Cluster) -> None:
+    """Make what every cluster has from the start, where it is missing."""
+    head = {"apiVersion": "v1", "kind": "Namespace"}
+    wanted = [
+        *(head | {"metadata": {"name": name}} for name in PERMANENT),
+        *bootstrap.cluster_roles(),
+        *bootstrap.cluster_bindings(),
+    ]
+    writes = []
+    for body in wanted:
+        kind = cluster.registry.by_kind(body["apiVersion"], body["kind"])
+        if kind is None:
+            msg = f"{body['kind']} is not served"
+            raise LookupError(msg)
+        key = Key(kind.resource, "", body["metadata"]["name"])
         if cluster.store.current(key) is None:
-            body = {"metadata": {"name": name}}
-            head = {"apiVersion": "v1", "kind": "Namespace"}
-            obj = strategy.create(kind, head | body, None)
-            _, written = cluster.store.put(
-                key, form.to_storage(kind, obj), None
-            )
-            await written
+            obj = strategy.create(kind, body, None)
+            stored = form.to_storage(kind, obj)
+            writes.append(cluster.store.put(key, stored, None)[1])
+    for written in writes:
+        await written
 
 
 __all__ = ["ControlPlane", "LockedError", "StorageError"]

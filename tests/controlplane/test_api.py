@@ -21,7 +21,10 @@ async def test_no_token_no_answer(client):
     headers = {"Authorization": "Bearer wrong"}
     status = await client.refused("GET", "/api/v1", headers=headers)
     assert (status["code"], status["reason"]) == (401, "Unauthorized")
-    code, text = await client.call("GET", "/livez", headers=headers)
+    nobody = {"Authorization": ""}
+    status = await client.refused("GET", "/api/v1", headers=nobody)
+    assert status["code"] == 401
+    code, text = await client.call("GET", "/livez", headers=nobody)
     assert (code, text) == (200, "ok")
 
 

@@ -243,6 +243,8 @@ def test_thread_starts_stops_and_reports_failures(tmp_path):
 def test_only_loopback(tmp_path, host):
     with pytest.raises(ValueError, match="loopback"):
         ControlPlane(tmp_path, host=host)
+    with pytest.raises(ValueError, match="takes no names"):
+        ControlPlane(tmp_path, names=["laptop.lan"])
 
 
 @pytest.mark.usefixtures("plane")

@@ -65,13 +65,13 @@ def _resource(kind: ResourceKind) -> Json:
 
 def _subresource(kind: ResourceKind, name: str) -> Json:
     shown = _kind(kind.group, kind.version, kind.kind)
+    verbs = ["get", "patch", "update"]
     if name == "scale":
         shown = _kind("autoscaling", "v1", "Scale")
-    return {
-        "subresource": name,
-        "responseKind": shown,
-        "verbs": ["get", "patch", "update"],
-    }
+    elif name == "token":
+        shown = _kind("authentication.k8s.io", "v1", "TokenRequest")
+        verbs = ["create"]
+    return {"subresource": name, "responseKind": shown, "verbs": verbs}
 
 
 def _kind(group: str, version: str, kind: str) -> Json:

@@ -98,7 +98,8 @@ def _storage_hash(kind: ResourceKind) -> str:
 def subresources(kind: ResourceKind) -> list[str]:
     """The subresources that a kind has."""
     scale = ["scale"] if kind.scale else []
-    return scale + (["status"] if kind.status else [])
+    status = ["status"] if kind.status else []
+    return scale + status + (["token"] if kind.token else [])
 
 
 def _subresource(kind: ResourceKind, name: str) -> Json:
@@ -111,4 +112,11 @@ def _subresource(kind: ResourceKind, name: str) -> Json:
     }
     if name == "scale":
         entry |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    if name == "token":
+        entry |= {
+            "group": "authentication.k8s.io",
+            "version": "v1",
+            "kind": "TokenRequest",
+            "verbs": ["create"],
+        }
     return entry

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from reconciler.controlplane import media
+from reconciler.controlplane.access.tokens import ISSUER, Tokens
 from reconciler.controlplane.discovery import aggregated, legacy
 from reconciler.controlplane.discovery.schemas import Documents
 from reconciler.controlplane.kinds.registry import Registry
@@ -23,6 +25,8 @@ _AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 )
 _OPENAPI = "/openapi/v3"
+_ISSUER = "/.well-known/openid-configuration"
+_KEYS = "/openid/v1/jwks"
 _VERSION_PARTS = 2
 
 
@@ -41,10 +45,18 @@ class Pages:
         ready: What /readyz says; false while stopping.
     """
 
-    def __init__(self, registry: Registry, address: str) -> None:
+    def __init__(
+        self, registry: Registry, tokens: Tokens, address: str
+    ) -> None:
         self._registry = registry
         self._address = address
         self._documents = Documents(registry)
+        self._simple: dict[str, Callable[[], Json]] = {
+            "": lambda: {"paths": self._paths()},
+            "/version": version,
+            _ISSUER: self._issuer,
+            _KEYS: tokens.key_set,
+        }
         self.ready = True
 
     def find(self, path: str, accept: str) -> Page | None:
@@ -57,18 +69,36 @@ class Pages:
         if path in _HEALTH:
             text = b"ok" if self.ready else b"shutting down"
             return Page(text, "text/plain; charset=utf-8")
-        if path == "/version":
-            return _json(version())
-        if path == "":
-            return _json({"paths": self._paths()})
+        simple = self._simple.get(path)
+        if simple is not None:
+            return _json(simple())
         if path.startswith(_OPENAPI):
             return self._openapi(path.removeprefix(_OPENAPI).strip("/"))
         if path in ("/api", "/apis"):
             return self._root(path, accept)
         return _json(self._group(path.strip("/").split("/")))
 
+    def _issuer(self) -> Json:
+        """OpenID Connect discovery of who signs ServiceAccount tokens."""
+        return {
+            "issuer": ISSUER,
+            "jwks_uri": f"https://{self._address}{_KEYS}",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
+
     def _paths(self) -> list[str]:
-        found = ["/api", "/api/v1", "/apis", *_HEALTH, _OPENAPI, "/version"]
+        found = [
+            _ISSUER,
+            "/api",
+            "/api/v1",
+            "/apis",
+            *_HEALTH,
+            _OPENAPI,
+            _KEYS,
+            "/version",
+        ]
         for group, versions in self._registry.groups().items():
             if group:
                 found.append(f"/apis/{group}")

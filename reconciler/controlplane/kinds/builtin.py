@@ -11,6 +11,7 @@ from reconciler.controlplane.kinds import (
     definition_rules,
     definitions,
     event_forms,
+    rbac,
     secrets,
 )
 from reconciler.controlplane.kinds.model import Column, Hooks, ResourceKind
@@ -45,6 +46,7 @@ def builtin_registry() -> Registry:
         *_core(),
         *_events(),
         _lease(),
+        *rbac.kinds(),
         _definition(_taken(registry)),
         *_reviews(),
     ]
@@ -103,6 +105,7 @@ def _core() -> list[ResourceKind]:
             columns=columns.NAMESPACE,
             selectable=("status.phase",),
             schema=schemas.NAMESPACE,
+            name_rule="label",
             hooks=Hooks(prepare=prepare_namespace),
         ),
         ResourceKind(
@@ -139,6 +142,7 @@ def _core() -> list[ResourceKind]:
             short_names=("sa",),
             columns=columns.SERVICE_ACCOUNT,
             schema=schemas.SERVICE_ACCOUNT,
+            token=True,
         ),
     ]
 
@@ -236,14 +240,16 @@ def _reviews() -> list[ResourceKind]:
             version="v1",
             plural=kind.lower() + "s",
             kind=kind,
-            namespaced=False,
+            namespaced=kind.startswith("Local"),
             singular=kind.lower(),
             verbs=("create",),
         )
         for group, kind in (
+            ("authorization.k8s.io", "LocalSubjectAccessReview"),
             ("authorization.k8s.io", "SelfSubjectAccessReview"),
             ("authorization.k8s.io", "SelfSubjectRulesReview"),
             ("authorization.k8s.io", "SubjectAccessReview"),
             ("authentication.k8s.io", "SelfSubjectReview"),
+            ("authentication.k8s.io", "TokenReview"),
         )
     ]

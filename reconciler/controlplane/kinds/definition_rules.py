@@ -139,7 +139,7 @@ def _check_names(crd: Json) -> Iterator[FieldError]:
         )
     for field in ("shortNames", "categories"):
         for index, name in enumerate(names.get(field) or ()):
-            yield from check_name(name, f"{path}.{field}[{index}]", label=True)
+            yield from check_name(name, f"{path}.{field}[{index}]", "label")
     wanted = f"{names['plural']}.{crd['spec']['group']}"
     if crd["metadata"].get("name") != wanted:
         yield FieldError(
@@ -169,7 +169,7 @@ def _check_versions(versions: list[Json]) -> Iterator[FieldError]:
         yield FieldError(path, "FieldValueInvalid", why, versions)
     for index, version in enumerate(versions):
         at = f"{path}[{index}]"
-        yield from check_name(version["name"], f"{at}.name", label=True)
+        yield from check_name(version["name"], f"{at}.name", "label")
         yield from _check_schema(version, f"{at}.schema.openAPIV3Schema")
         yield from _check_paths(version, at)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from reconciler.controlplane.objects.names import NameRule
+
 if TYPE_CHECKING:
     from reconciler.controlplane.schema import CompiledSchema
     from reconciler.controlplane.schema.errors import FieldError
@@ -98,6 +100,10 @@ class ResourceKind:
 
     unconditional: bool = True
     """An update may leave out metadata.resourceVersion."""
+
+    name_rule: NameRule = "subdomain"
+    token: bool = False
+    """It has the token subresource of ServiceAccounts."""
 
     since: int = 0
     warning: str | None = None

@@ -2,7 +2,8 @@
 
 It hears of each commit, notes the keys that need attention, and works them
 off one by one. What it does may be repeated: after a restart it looks again
-at everything that is being deleted and everything that has owners.
+at namespaces, everything that is being deleted and everything that has
+owners.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from reconciler.controlplane.kinds.builtin import (
     NAMESPACES,
 )
 from reconciler.controlplane.lifecycle import draining, ownership
+from reconciler.controlplane.lifecycle.accounts import (
+    ACCOUNTS,
+    DEFAULT,
+    ensure_account,
+)
 from reconciler.controlplane.storage.record import Event, Key
 from reconciler.controlplane.verbs.call import Cluster
 from reconciler.controlplane.verbs.delete import remove
@@ -61,15 +67,18 @@ class Caretaker:
 
     def _on_commit(self, events: Sequence[Event]) -> None:
         for event in events:
+            key, data = event.stored.key, event.stored.data
             if event.deleted:
                 self._on_deleted(event)
-            elif b'"deletionTimestamp"' in event.stored.data or (
-                b'"ownerReferences"' in event.stored.data
+            elif key.resource == NAMESPACES or (
+                b'"deletionTimestamp"' in data or b'"ownerReferences"' in data
             ):
-                self._note(event.stored.key)
+                self._note(key)
 
     def _on_deleted(self, event: Event) -> None:
         key, metadata = event.stored.key, event.stored.object()["metadata"]
+        if key.resource == ACCOUNTS and key.name == DEFAULT:
+            self._note(Key(NAMESPACES, "", key.namespace))
         for dependent in self._cluster.store.read.dependents(metadata["uid"]):
             self._note(dependent)
         for owner in metadata.get("ownerReferences") or ():
@@ -94,7 +103,8 @@ class Caretaker:
     async def run(self) -> None:
         """Work until cancelled."""
         read = self._cluster.store.read
-        for key in (*read.terminating(), *read.owned()):
+        namespaces = [s.key for s in read.page(NAMESPACES, None).items]
+        for key in (*namespaces, *read.terminating(), *read.owned()):
             self._note(key)
         while True:
             await self._work_off()
@@ -126,6 +136,8 @@ class Caretaker:
             await ownership.check_owners(self._cluster, key)
         if key.resource == DEFINITIONS and "deletionTimestamp" not in metadata:
             await draining.accept_again(self._cluster, key)
+        if key.resource == NAMESPACES and "deletionTimestamp" not in metadata:
+            await ensure_account(self._cluster, key.name)
         if "deletionTimestamp" in metadata:
             await self._drain(key)
             await ownership.finish_deletion(self._cluster, key)

@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.controlplane.errors import bad_request
 from reconciler.controlplane.objects.names import (
+    NameRule,
     check_labels,
     check_name,
     check_qualified,
@@ -135,7 +136,7 @@ def carry_over(new: Json, old: Json) -> None:
 
 
 def check(
-    obj: Json, *, namespaced: bool, label_name: bool = False
+    obj: Json, *, namespaced: bool, rule: NameRule = "subdomain"
 ) -> Iterator[FieldError]:
     """Field errors of an object's metadata."""
     metadata = obj["metadata"]
@@ -147,7 +148,7 @@ def check(
             "name or generateName is required",
         )
     else:
-        yield from check_name(name, "metadata.name", label=label_name)
+        yield from check_name(name, "metadata.name", rule)
     if namespaced and not metadata.get("namespace"):
         yield FieldError("metadata.namespace", "FieldValueRequired")
     yield from check_labels(metadata.get("labels") or {}, "metadata.labels")

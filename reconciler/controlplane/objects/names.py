@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.controlplane.schema.errors import FieldError
 
@@ -55,6 +55,10 @@ def generate(prefix: str) -> str:
     return prefix[:room] + tail
 
 
+NameRule = Literal["subdomain", "label", "path"]
+"""What a kind's names must be; path: anything that fits into a URL."""
+
+
 def name_faults(name: str, *, label: bool = False) -> list[str]:
     """What is wrong with an object's name; empty if it is sound."""
     rule = LABEL_RULE if label else SUBDOMAIN_RULE
@@ -68,12 +72,22 @@ def name_faults(name: str, *, label: bool = False) -> list[str]:
     return faults
 
 
-def check_name(name: str, path: str, *, label: bool) -> list[FieldError]:
+def check_name(name: str, path: str, rule: NameRule) -> list[FieldError]:
     """Field errors for an object's name."""
+    faults = (
+        _segment_faults(name)
+        if rule == "path"
+        else name_faults(name, label=rule == "label")
+    )
     return [
-        FieldError(path, "FieldValueInvalid", fault, name)
-        for fault in name_faults(name, label=label)
+        FieldError(path, "FieldValueInvalid", fault, name) for fault in faults
     ]
+
+
+def _segment_faults(name: str) -> list[str]:
+    if name in (".", ".."):
+        return [f"may not be '{name}'"]
+    return [f"may not contain '{c}'" for c in "/%" if c in name]
 
 
 def check_labels(labels: dict[str, str], path: str) -> Iterator[FieldError]:

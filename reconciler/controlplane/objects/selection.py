@@ -134,6 +134,31 @@ def _check(requirement: Requirement) -> None:
             raise bad_request(msg)
 
 
+_OPERATORS = {
+    "In": "in",
+    "NotIn": "notin",
+    "Exists": "exists",
+    "DoesNotExist": "absent",
+}
+
+
+def matches_label_selector(selector: Json, labels: Json) -> bool:
+    """Whether labels satisfy a ``metav1.LabelSelector``; {} matches all."""
+    terms = [
+        Requirement(key, "in", frozenset((value,)))
+        for key, value in (selector.get("matchLabels") or {}).items()
+    ]
+    terms += [
+        Requirement(
+            entry.get("key", ""),
+            _OPERATORS.get(entry.get("operator", ""), "in"),
+            frozenset(entry.get("values") or ()),
+        )
+        for entry in selector.get("matchExpressions") or ()
+    ]
+    return all(term.matches(labels) for term in terms)
+
+
 def parse_fields(
     text: str, allowed: Iterable[str], rename: Sequence[tuple[str, str]] = ()
 ) -> tuple[FieldTerm, ...]:

@@ -225,11 +225,7 @@ def _complete(kind: ResourceKind, obj: Json, old: Json | None) -> Json:
         kind.hooks.prepare(obj, old)
     obj = kind.compiled.default(obj)
     faults = list(
-        meta.check(
-            obj,
-            namespaced=kind.namespaced,
-            label_name=kind.plural == "namespaces" and not kind.custom,
-        )
+        meta.check(obj, namespaced=kind.namespaced, rule=kind.name_rule)
     )
     faults += kind.compiled.validate(obj, old)
     if not faults and kind.hooks.check is not None:

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.controlplane import media
+from reconciler.controlplane.access.authenticator import Authenticator
+from reconciler.controlplane.access.authorizer import Authorizer
+from reconciler.controlplane.access.identity import NOBODY, User
+from reconciler.controlplane.access.rules import Request
+from reconciler.controlplane.access.tokens import Tokens
 from reconciler.controlplane.errors import (
     Cause,
     bad_request,
@@ -37,6 +42,9 @@ class Cluster:
 
     store: Store
     registry: Registry
+    authenticator: Authenticator
+    authorizer: Authorizer
+    tokens: Tokens
 
 
 @dataclass
@@ -71,6 +79,8 @@ class Call:
     body: bytes = b""
     content_type: str = media.JSON
     agent: str = ""
+    user: User = NOBODY
+    method: str = "GET"
     policy: FieldPolicy = field(default_factory=FieldPolicy)
     dry_run: bool = field(init=False)
     """Compute the answer, store nothing."""
@@ -91,6 +101,11 @@ class Call:
     def store(self) -> Store:
         """The store of the cluster."""
         return self.cluster.store
+
+    @property
+    def request(self) -> Request:
+        """What the user has to be allowed; see `asked`."""
+        return asked(self.method, self.route, self.query)
 
     @property
     def key(self) -> Key:
@@ -208,6 +223,42 @@ class Call:
             ApiError: 400 or 415.
         """
         return media.parse(self.body, self.content_type)
+
+
+_VERBS = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+
+
+def asked(method: str, route: Route, query: Mapping[str, str]) -> Request:
+    """What rules must allow for a request to be made."""
+    verb, name = _VERBS.get(method, method.lower()), route.name
+    if not name:
+        watching = query.get("watch", "") in ("1", "true", "True")
+        collective = {
+            "get": "watch" if watching else "list",
+            "delete": "deletecollection",
+        }
+        verb = collective.get(verb, verb)
+        if verb in collective.values():
+            name = _only_name(query.get("fieldSelector", ""))
+    namespace = route.namespace or ""
+    if route.resource == "namespaces" and not route.group:
+        namespace = route.name
+    return Request(
+        verb, route.group, route.resource, route.subresource, namespace, name
+    )
+
+
+def _only_name(selector: str) -> str:
+    """The name that a list is limited to; rules can allow just that one."""
+    match = re.fullmatch(r"metadata\.name==?([^,=!\\]+)", selector)
+    return match[1] if match else ""
 
 
 def check_namespace(call: Call, name: str) -> None:

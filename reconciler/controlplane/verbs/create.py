@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.controlplane.access import escalation
 from reconciler.controlplane.errors import (
     already_exists,
     bad_request,
@@ -45,6 +46,7 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
     name = obj["metadata"]["name"]
     check_namespace(call, name)
     _check_definition(call)
+    escalation.check(call.cluster.authorizer, call.user, kind, obj, None)
     key = Key(kind.resource, namespace or "", name)
     if call.store.current(key) is not None:
         raise already_exists(kind, name)

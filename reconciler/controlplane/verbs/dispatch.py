@@ -17,6 +17,7 @@ from reconciler.controlplane.verbs import (
     read,
     reviews,
     scale,
+    token,
     update,
 )
 from reconciler.controlplane.verbs.call import Answer, Call
@@ -81,6 +82,8 @@ def _table(kind: ResourceKind, route: Route) -> dict[str, tuple[str, Verb]]:
         return _OBJECT
     if route.subresource == "status" and kind.status:
         return _STATUS
+    if route.subresource == "token" and kind.token:
+        return {"POST": ("create", token.create)}
     if route.subresource == "scale" and kind.scale is not None:
         return _SCALE
     raise no_such_path()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_fields
 from typing import Any
 
 import orjson
 
 from reconciler.controlplane import media
+from reconciler.controlplane.access import escalation
 from reconciler.controlplane.errors import (
     ApiError,
     bad_request,
@@ -68,6 +70,7 @@ async def replace(
     ):
         new["metadata"]["managedFields"] = old["metadata"]["managedFields"]
     new = strategy.update(kind, new, old, call.route.subresource)
+    escalation.check(call.cluster.authorizer, call.user, kind, new, old)
     if not managed:
         new = ownership.record(call, old, new)
     if call.dry_run:
@@ -200,6 +203,9 @@ async def apply(call: Call, body: Any, duplicates: list[str]) -> Answer:
     merged = _applied(call, live, config, manager)
     normalise(merged)
     if live is None:
+        # Who may patch may not for that reason create.
+        asked = replace_fields(call.request, verb="create")
+        call.cluster.authorizer.require(call.user, asked)
         return await store_new(call, merged, managed=True)
     merged["metadata"].setdefault(
         "resourceVersion",
