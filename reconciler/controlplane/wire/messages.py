@@ -41,6 +41,12 @@ _REFERENCE = _texts(
     "fieldPath",
 )
 
+_BINDING = {
+    **_META,
+    2: Field("subjects", "Subject", repeated=True),
+    3: Field("roleRef", "RoleRef"),
+}
+
 MESSAGES: dict[str, Message] = {
     "ObjectMeta": {
         **_texts(
@@ -146,6 +152,42 @@ MESSAGES: dict[str, Message] = {
     "SelfSubjectRulesReview": {**_META, 2: Field("spec", "RulesSpec")},
     "RulesSpec": _texts("namespace"),
     "SelfSubjectReview": _META,
+    "TokenRequest": {**_META, 2: Field("spec", "TokenRequestSpec")},
+    "TokenRequestSpec": {
+        1: Field("audiences", repeated=True),
+        3: Field("boundObjectRef", "BoundObjectReference"),
+        4: Field("expirationSeconds", "int"),
+    },
+    "BoundObjectReference": _texts("kind", "apiVersion", "name", "uid"),
+    "Role": {**_META, 2: Field("rules", "PolicyRule", repeated=True)},
+    "ClusterRole": {
+        **_META,
+        2: Field("rules", "PolicyRule", repeated=True),
+        3: Field("aggregationRule", "AggregationRule"),
+    },
+    "PolicyRule": {
+        1: Field("verbs", repeated=True),
+        2: Field("apiGroups", repeated=True),
+        3: Field("resources", repeated=True),
+        4: Field("resourceNames", repeated=True),
+        5: Field("nonResourceURLs", repeated=True),
+    },
+    "AggregationRule": {
+        1: Field("clusterRoleSelectors", "LabelSelector", repeated=True)
+    },
+    "LabelSelector": {
+        1: Field("matchLabels", mapped=True),
+        2: Field("matchExpressions", "Requirement", repeated=True),
+    },
+    "Requirement": {
+        1: Field("key"),
+        2: Field("operator"),
+        3: Field("values", repeated=True),
+    },
+    "RoleBinding": _BINDING,
+    "ClusterRoleBinding": _BINDING,
+    "Subject": _texts("kind", "apiGroup", "name", "namespace"),
+    "RoleRef": _texts("apiGroup", "kind", "name"),
     "DeleteOptions": {
         1: Field("gracePeriodSeconds", "int"),
         2: Field("preconditions", "Preconditions"),
@@ -169,6 +211,11 @@ TOP = {
     )
 } | {
     ("authentication.k8s.io/v1", "SelfSubjectReview"),
+    ("authentication.k8s.io/v1", "TokenRequest"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
     ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
     ("coordination.k8s.io/v1", "Lease"),
