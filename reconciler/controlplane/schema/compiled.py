@@ -60,7 +60,7 @@ class CompiledSchema:
         """Read an ``openAPIV3Schema``.
 
         Raises:
-            re.error: a pattern is not a regular expression.
+            PatternError: a pattern is no regular expression.
         """
         return cls(read_node(openapi_v3_schema))
 

@@ -17,7 +17,7 @@ _DATETIME: Final = re.compile(
     re.ASCII,
 )
 _GO_DURATION: Final = re.compile(
-    r"[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)\Z", re.ASCII
+    r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)\Z", re.ASCII
 )
 _WORD_DURATION: Final = re.compile(
     r"-?(\d+)\s*(ns|nano|us|µs|micro|ms|milli|s|sec|second|m|min|minute"

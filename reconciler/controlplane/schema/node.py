@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.controlplane.schema.go_regex import compile_regex
+from reconciler.controlplane.schema.go_regex import Pattern, compile_regex
 
 Schema = dict[str, Any]
 
@@ -44,7 +43,7 @@ class Node:
     list_keys: tuple[str, ...] = ()
     map_type: str = ""
     default: Any = ABSENT
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     all_of: tuple[Node, ...] = ()
     any_of: tuple[Node, ...] = ()
     one_of: tuple[Node, ...] = ()
@@ -84,7 +83,7 @@ def read_node(raw: Schema) -> Node:
     """Read a schema and everything below it.
 
     Raises:
-        re.error: a pattern is not a regular expression.
+        PatternError: a pattern is no regular expression.
     """
     properties = {
         name: read_node(_dict(sub))

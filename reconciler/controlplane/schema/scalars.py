@@ -87,7 +87,7 @@ def _string_errors(value: str, node: Node, path: str) -> Iterator[FieldError]:
     if low is not None and len(value) < low:
         detail = f"{path} in body should be at least {low} chars long"
         yield invalid(path, value, detail)
-    if node.pattern is not None and not node.pattern.search(value):
+    if node.pattern is not None and not node.pattern.matches(value):
         pattern = node.raw["pattern"]
         detail = f"{path} in body should match '{pattern}'"
         yield invalid(path, value, detail)

@@ -15,7 +15,7 @@ from reconciler.controlplane.schema.errors import (
     not_supported,
     required,
 )
-from reconciler.controlplane.schema.go_regex import compile_regex
+from reconciler.controlplane.schema.go_regex import PatternError, compile_regex
 from reconciler.controlplane.schema.node import Schema
 from reconciler.controlplane.schema.structural_lists import list_type_faults
 from reconciler.controlplane.schema.structural_rules import rule_errors
@@ -179,15 +179,16 @@ def _keywords(schema: Schema, at: str) -> Iterator[FieldError]:
             "uniqueItems cannot be set to true since the runtime complexity "
             "becomes quadratic",
         )
+    yield from _pattern(schema, at)
+
+
+def _pattern(schema: Schema, at: str) -> Iterator[FieldError]:
     pattern = schema.get("pattern")
     if pattern:
         try:
             compile_regex(str(pattern))
-        except re.error as error:
-            detail = (
-                "must be a valid regular expression, but isn't: "
-                f"error parsing regexp: {error}"
-            )
+        except PatternError as error:
+            detail = f"must be a valid regular expression, but isn't: {error}"
             yield invalid(f"{at}.pattern", pattern, detail)
 
 
@@ -249,6 +250,7 @@ def _nested(sub: Any, at: str, spine: Schema) -> Iterator[FieldError]:
     for word, detail in _NESTED_FORBIDDEN:
         if sub.get(word):
             yield forbidden(f"{at}.{word}", detail)
+    yield from _pattern(sub, at)
     if "metadata" in (sub.get("properties") or {}):
         detail = "must not be specified in a nested context"
         yield forbidden(f"{at}.properties[metadata]", detail)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.controlplane.schema.cel.quantities import parse_quantity
+from reconciler.controlplane.schema.cel.values import CELError, parse_duration
 from reconciler.controlplane.schema.errors import (
     FieldError,
     go_number,
@@ -16,7 +18,10 @@ from reconciler.controlplane.schema.errors import (
     too_many,
 )
 from reconciler.controlplane.schema.formats import FORMATS, has_format
-from reconciler.controlplane.schema.go_regex import compile_regex
+from reconciler.controlplane.schema.go_regex import (
+    PatternError,
+    compile_regex,
+)
 
 GOOD = {
     "bsonobjectid": ["507f1f77bcf86cd799439011"],
@@ -156,18 +161,71 @@ def test_no_text_breaks_a_format(text, name):
     ],
 )
 def test_patterns_mean_what_they_mean_in_go(pattern, text, found):
-    assert bool(compile_regex(pattern).search(text)) is found
+    assert compile_regex(pattern).matches(text) is found
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "a**", "[[:nope:]]", "*"])
-def test_patterns_that_are_none(pattern):
-    with pytest.raises(re.error):
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("(", "missing closing ): `(`"),
+        ("a)", "unexpected ): `a)`"),
+        ("[a", "missing closing ]: `[a`"),
+        ("[z-a]", "invalid character class range: `z-a`"),
+        ("[[:nope:]]", "invalid character class range: `[:nope:]`"),
+        ("a**", "invalid nested repetition operator: `**`"),
+        ("*", "missing argument to repetition operator: `*`"),
+        ("a{1001}", "invalid repeat count: `{1001}`"),
+        ("(a{1000}){1000}", "invalid repeat count: `{1000}`"),
+        ("(?<=a)b", "invalid or unsupported Perl syntax: `(?<=`"),
+        (r"(a)\1", r"invalid escape sequence: `\1`"),
+        (r"a\Z", r"invalid escape sequence: `\Z`"),
+        (r"a\C", r"invalid escape sequence: `\C`"),
+        ("a\\", "trailing backslash at end of expression"),
+    ],
+)
+def test_patterns_that_are_none_say_why_as_go_does(pattern, sentence):
+    with pytest.raises(PatternError) as refused:
         compile_regex(pattern)
+    assert str(refused.value) == f"error parsing regexp: {sentence}"
+
+
+def test_a_quoted_or_escaped_byte_class_is_text():
+    assert compile_regex(r"^\Q\C\E$").matches(r"\C")
+    assert compile_regex(r"^\\C$").matches(r"\C")
 
 
 @given(st.text(alphabet="ab$[]^\\", max_size=6))
 def test_escaped_text_matches_itself(text):
-    assert compile_regex(f"^{re.escape(text)}$").search(text)
+    assert compile_regex(f"^{re.escape(text)}$").matches(text)
+
+
+def test_nothing_right_after_a_match_is_no_match():
+    assert list(compile_regex("a*").find_all("baac")) == ["", "aa", ""]
+
+
+LONG = 200_000
+"""Digits or letters: seconds for a quadratic engine, hours for worse."""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["(a+)+$", "^(a|a)*$", "^(.*a){20}$"])
+def test_hostile_patterns_take_linear_time(pattern):
+    assert not compile_regex(pattern).matches("a" * LONG + "!")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("tail", ["", "!", "s!"])
+def test_long_durations_take_linear_time(tail):
+    text = "1" * LONG + tail
+    assert not has_format(text, "duration")
+    with pytest.raises(CELError, match="invalid duration"):
+        parse_duration(text)
+
+
+@pytest.mark.timeout(20)
+def test_long_quantities_take_linear_time():
+    with pytest.raises(CELError):
+        parse_quantity("1" * LONG + "!")
 
 
 @pytest.mark.parametrize(

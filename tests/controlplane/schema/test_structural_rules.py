@@ -378,9 +378,16 @@ def test_not_structural(schema, wanted):
 
 def test_patterns_must_compile():
     (only,) = found(spec(type="string", pattern="("))
-    assert only.startswith(
+    assert only == (
         '@.properties[spec].pattern: Invalid value: "(": must be a valid '
         "regular expression, but isn't: error parsing regexp: "
+        "missing closing ): `(`"
+    )
+    (only,) = found(spec(type="string", allOf=[{"pattern": "(?=a)"}]))
+    assert only == (
+        '@.properties[spec].allOf[0].pattern: Invalid value: "(?=a)": must '
+        "be a valid regular expression, but isn't: error parsing regexp: "
+        "invalid or unsupported Perl syntax: `(?=`"
     )
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 from reconciler.controlplane.schema.cel.operators import OVERLOAD, is_int
 from reconciler.controlplane.schema.cel.values import CELError
-from reconciler.controlplane.schema.go_regex import compile_regex
+from reconciler.controlplane.schema.go_regex import (
+    Pattern,
+    PatternError,
+    compile_regex,
+)
 
 
 def text(value: Any) -> str:
@@ -33,26 +38,24 @@ def whole(value: Any) -> int:
     raise CELError(OVERLOAD)
 
 
-def _pattern(value: Any) -> re.Pattern[str]:
+def _pattern(value: Any) -> Pattern:
     try:
         return compile_regex(text(value))
-    except re.error as error:
-        msg = f"error parsing regexp: {error}"
-        raise CELError(msg) from error
+    except PatternError as error:
+        raise CELError(str(error)) from error
 
 
 def _matches(value: Any, pattern: Any) -> bool:
-    return _pattern(pattern).search(text(value)) is not None
+    return _pattern(pattern).matches(text(value))
 
 
 def _find(value: Any, pattern: Any) -> str:
-    found = _pattern(pattern).search(text(value))
-    return found.group() if found else ""
+    return _pattern(pattern).find(text(value)) or ""
 
 
 def _find_all(value: Any, pattern: Any, limit: Any = -1) -> list[str]:
-    found = [m.group() for m in _pattern(pattern).finditer(text(value))]
-    return found if whole(limit) < 0 else found[: whole(limit)]
+    found, most = _pattern(pattern).find_all(text(value)), whole(limit)
+    return list(found if most < 0 else islice(found, most))
 
 
 def _char_at(value: Any, at: Any) -> str:

@@ -54,7 +54,8 @@ _UNITS: Final = {
     "m": 60 * NANO,
     "h": 3600 * NANO,
 }
-_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION: Final = re.compile(rf"0|(?:{_DURATION_PART.pattern})+")
 
 
 class CELError(Exception):
@@ -266,9 +267,9 @@ def parse_duration(text: str) -> Duration:
         CELError: it is not a duration.
     """
     body = text.lstrip("+-")
-    parts = _DURATION_PART.findall(body)
-    if (body != "0" and "".join(n + u for n, u in parts) != body) or not body:
+    if not _DURATION.fullmatch(body):
         msg = f"invalid duration {text!r}"
         raise CELError(msg)
+    parts = _DURATION_PART.findall(body)
     total = round(sum(float(n) * _UNITS[unit] for n, unit in parts))
     return Duration(-total if text.startswith("-") else total)
