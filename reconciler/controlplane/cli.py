@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import logging
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,11 +78,22 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--remote-name",
         metavar="NAME",
+        type=_remote_name,
         action="append",
         default=[],
         help="let other machines in, which reach this one by NAME",
     )
     serve.set_defaults(run=_run_serve)
+
+
+def _remote_name(text: str) -> str:
+    """A host name or an address that can stand in a certificate."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(text))
+    if not re.fullmatch(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?", text):
+        msg = f"{text!r} is no host name and no address"
+        raise argparse.ArgumentTypeError(msg)
+    return text
 
 
 def _add_user(commands: Any) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reconciler.controlplane.access.authorizer import RBAC, Authorizer
 from reconciler.controlplane.access.identity import User
+from reconciler.controlplane.access.policy import Policy
 from reconciler.controlplane.access.rules import Request, Rule, uncovered
 from reconciler.controlplane.errors import ApiError, forbidden
 from reconciler.controlplane.kinds.model import ResourceKind
 
 Json = dict[str, Any]
 
-_ROLES = ("roles", "clusterroles")
-_BINDINGS = ("rolebindings", "clusterrolebindings")
+_PARTS = {
+    "roles": ("rules",),
+    "clusterroles": ("rules", "aggregationRule"),
+    "rolebindings": ("roleRef", "subjects"),
+    "clusterrolebindings": ("roleRef", "subjects"),
+}
+"""What gives rights away, by kind."""
 
 
 def check(
@@ -30,66 +36,55 @@ def check(
     none: labels may be changed by anybody who may update.
 
     Raises:
-        ApiError: 403.
+        ApiError: 403; 404, the role of a binding does not exist.
     """
-    if kind.group != RBAC or kind.custom:
+    parts = _PARTS.get(kind.plural)
+    if kind.group != RBAC or kind.custom or parts is None:
         return
-    if kind.plural in _ROLES:
-        _check_role(authorizer, user, kind, new, old)
-    elif kind.plural in _BINDINGS:
-        _check_binding(authorizer, user, kind, new, old)
-
-
-def _check_role(
-    authorizer: Authorizer,
-    user: User,
-    kind: ResourceKind,
-    new: Json,
-    old: Json | None,
-) -> None:
-    parts = ("rules", "aggregationRule")
     if old is not None and all(new.get(p) == old.get(p) for p in parts):
         return
-    policy, metadata = authorizer.policy, new["metadata"]
-    namespace = metadata.get("namespace", "")
-    verb = Request(
-        "escalate", RBAC, kind.plural, "", namespace, metadata["name"]
+    policy, namespace = authorizer.policy, new["metadata"].get("namespace", "")
+    if policy.decide(user, _verb(kind, new, namespace)).allowed:
+        return
+    given = (
+        _rules_of_binding(policy, new, namespace)
+        if "roleRef" in new
+        else _rules_of_role(new)
     )
-    if policy.decide(user, verb).allowed:
-        return
-    wanted = [Rule.of(rule) for rule in new.get("rules") or ()]
-    if new.get("aggregationRule"):
+    missing = uncovered(policy.rules_of(user, namespace), given)
+    if missing:
+        raise _escalation(user, kind, new["metadata"]["name"], missing)
+
+
+def _verb(kind: ResourceKind, new: Json, namespace: str) -> Request:
+    """What allows it without the rules being compared."""
+    if "roleRef" in new:
+        reference = new["roleRef"]
+        plural, name = f"{reference['kind'].lower()}s", reference["name"]
+        return Request("bind", RBAC, plural, "", namespace, name)
+    name = new["metadata"]["name"]
+    return Request("escalate", RBAC, kind.plural, "", namespace, name)
+
+
+def _rules_of_role(role: Json) -> list[Rule]:
+    rules = [Rule.of(rule) for rule in role.get("rules") or ()]
+    if role.get("aggregationRule"):
+        # Whatever is labelled later becomes part of it.
         everything = frozenset("*")
-        wanted.append(Rule(everything, everything, everything))
-    missing = uncovered(policy.rules_of(user, namespace), wanted)
-    if missing:
-        raise _escalation(user, kind, metadata["name"], missing)
+        rules.append(Rule(everything, everything, everything))
+    return rules
 
 
-def _check_binding(
-    authorizer: Authorizer,
-    user: User,
-    kind: ResourceKind,
-    new: Json,
-    old: Json | None,
-) -> None:
-    parts = ("roleRef", "subjects")
-    if old is not None and all(new.get(p) == old.get(p) for p in parts):
-        return
-    policy, metadata = authorizer.policy, new["metadata"]
-    namespace, reference = metadata.get("namespace", ""), new["roleRef"]
-    plural = f"{reference['kind'].lower()}s"
-    place = namespace if plural == "roles" else ""
-    verb = Request("bind", RBAC, plural, "", namespace, reference["name"])
-    if policy.decide(user, verb).allowed:
-        return
-    rules = policy.roles.get((reference["kind"], place, reference["name"]))
+def _rules_of_binding(
+    policy: Policy, binding: Json, namespace: str
+) -> Sequence[Rule]:
+    kind, name = binding["roleRef"]["kind"], binding["roleRef"]["name"]
+    place = namespace if kind == "Role" else ""
+    rules = policy.roles.get((kind, place, name))
     if rules is None:
-        name = f'{plural}.{RBAC} "{reference["name"]}"'
-        raise ApiError(404, "NotFound", f"{name} not found", {})
-    missing = uncovered(policy.rules_of(user, namespace), rules)
-    if missing:
-        raise _escalation(user, kind, metadata["name"], missing)
+        text = f'{kind.lower()}s.{RBAC} "{name}" not found'
+        raise ApiError(404, "NotFound", text, {})
+    return rules
 
 
 def _escalation(

@@ -122,8 +122,13 @@ def _prepare(binding: Json, _old: Json | None) -> None:
     reference = binding.get("roleRef")
     if isinstance(reference, dict) and not reference.get("apiGroup"):
         reference["apiGroup"] = GROUP
-    for subject in binding.get("subjects") or ():
-        group = _SUBJECTS.get(subject.get("kind", ""))
+    subjects = binding.get("subjects")
+    for subject in subjects if isinstance(subjects, list) else ():
+        # The schema has not been looked at yet.
+        known = isinstance(subject, dict) and isinstance(
+            subject.get("kind"), str
+        )
+        group = _SUBJECTS.get(subject["kind"]) if known else None
         if group and not subject.get("apiGroup"):
             subject["apiGroup"] = group
 

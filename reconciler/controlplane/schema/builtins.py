@@ -9,9 +9,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from reconciler.controlplane.schema.object_meta import (
-    API_VERSION,
-    KIND,
-    OBJECT_META,
     Schema,
     flag,
     map_list,
@@ -19,22 +16,10 @@ from reconciler.controlplane.schema.object_meta import (
     number,
     string_map,
     text,
+    top_level,
 )
 
 _OPEN: Final = "x-kubernetes-preserve-unknown-fields"
-
-
-def _kind(description: str, /, **properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "properties": {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": OBJECT_META,
-            **properties,
-        },
-    }
 
 
 def _object(description: str, /, **properties: Schema) -> Schema:
@@ -83,7 +68,7 @@ def conditions(description: str) -> Schema:
     )
 
 
-NAMESPACE: Final = _kind(
+NAMESPACE: Final = top_level(
     "A scope for names: objects in it die with it.",
     spec=_object(
         "Desired state of the namespace.",
@@ -101,7 +86,7 @@ NAMESPACE: Final = _kind(
     ),
 )
 
-SECRET: Final = _kind(
+SECRET: Final = top_level(
     "Confidential values, such as passwords and keys.",
     data=string_map(
         "Values in base64, by name.",
@@ -112,7 +97,7 @@ SECRET: Final = _kind(
     immutable=flag("Whether the data can never change again."),
 )
 
-CONFIG_MAP: Final = _kind(
+CONFIG_MAP: Final = top_level(
     "Configuration values that are not confidential.",
     data=string_map("Values as text, by name."),
     binaryData=string_map(
@@ -122,7 +107,7 @@ CONFIG_MAP: Final = _kind(
     immutable=flag("Whether the data can never change again."),
 )
 
-SERVICE_ACCOUNT: Final = _kind(
+SERVICE_ACCOUNT: Final = top_level(
     "An identity for processes.",
     secrets=map_list(
         "Secrets that processes may use.",
@@ -140,7 +125,7 @@ SERVICE_ACCOUNT: Final = _kind(
     automountServiceAccountToken=flag("Whether pods get a token mounted."),
 )
 
-LEASE: Final = _kind(
+LEASE: Final = top_level(
     "A lock with an expiry, held by one process.",
     spec=_object(
         "Who holds the lease and since when.",
@@ -160,7 +145,7 @@ _CORE_SERIES: Final = _object(
     lastObservedTime=moment("When it last happened."),
 )
 
-CORE_EVENT: Final = _kind(
+CORE_EVENT: Final = top_level(
     "Something that happened to an object.",
     involvedObject=_reference("The object that the event is about."),
     reason=text("CamelCase reason."),
@@ -182,7 +167,7 @@ CORE_EVENT: Final = _kind(
     reportingInstance=text("Process of the controller."),
 )
 
-EVENT: Final = _kind(
+EVENT: Final = top_level(
     "Something that happened to an object.",
     eventTime=moment("When it was first observed."),
     series=_CORE_SERIES,
@@ -279,7 +264,7 @@ def _version() -> Schema:
     }
 
 
-CUSTOM_RESOURCE_DEFINITION: Final = _kind(
+CUSTOM_RESOURCE_DEFINITION: Final = top_level(
     "A kind that the API server serves.",
     spec={
         **_object(

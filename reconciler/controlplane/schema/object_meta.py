@@ -48,6 +48,20 @@ def map_list(description: str, keys: list[str], items: Schema) -> Schema:
     }
 
 
+def top_level(description: str, /, **properties: Schema) -> Schema:
+    """Return the schema of a kind: its head and these properties."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": OBJECT_META,
+            **properties,
+        },
+    }
+
+
 OWNER_REFERENCE: Final[Schema] = {
     "type": "object",
     "description": "An object that this one belongs to and dies with.",

@@ -5,26 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.controlplane.schema.object_meta import (
-    API_VERSION,
-    KIND,
-    OBJECT_META,
     Schema,
     string_map,
     text,
+    top_level,
 )
-
-
-def _kind(description: str, /, **properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "properties": {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": OBJECT_META,
-            **properties,
-        },
-    }
 
 
 def _texts(description: str) -> Schema:
@@ -101,8 +86,8 @@ LABEL_SELECTOR: Final[Schema] = {
     },
 }
 
-ROLE: Final = _kind("Permissions in one namespace.", rules=_RULES)
-CLUSTER_ROLE: Final = _kind(
+ROLE: Final = top_level("Permissions in one namespace.", rules=_RULES)
+CLUSTER_ROLE: Final = top_level(
     "Permissions everywhere, or in the namespace of a RoleBinding.",
     rules=_RULES,
     aggregationRule={
@@ -114,7 +99,7 @@ CLUSTER_ROLE: Final = _kind(
     },
 )
 BINDING: Final = {
-    **_kind(
+    **top_level(
         "Gives a role to subjects.", subjects=_SUBJECTS, roleRef=_ROLE_REF
     ),
     "required": ["roleRef"],

@@ -34,6 +34,8 @@ Json = dict[str, Any]
 
 MANAGER_LENGTH = 128
 _MODES = ("Ignore", "Strict", "Warn")
+_FALSE = ("", "0", "false", "f")
+_TRUE = ("1", "true", "t")
 
 
 @dataclass
@@ -161,10 +163,10 @@ class Call:
             ApiError: 400, it is none.
         """
         text = self.query.get(name, "").lower()
-        if text not in ("", "0", "1", "false", "true", "f", "t"):
+        if text not in (*_FALSE, *_TRUE):
             msg = f"invalid boolean for {name}: {text!r}"
             raise bad_request(msg)
-        return text in ("1", "true", "t")
+        return text in _TRUE
 
     def number(self, name: str) -> int | None:
         """A non-negative integer of the query, or None.
@@ -233,19 +235,18 @@ _VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+_COLLECTIVE = {"get": "list", "delete": "deletecollection"}
 
 
 def asked(method: str, route: Route, query: Mapping[str, str]) -> Request:
     """What rules must allow for a request to be made."""
     verb, name = _VERBS.get(method, method.lower()), route.name
+    # Whatever may be taken for a watch is one: the flag is read only later.
+    if verb == "get" and query.get("watch", "").lower() not in _FALSE:
+        verb = "watch"
     if not name:
-        watching = query.get("watch", "") in ("1", "true", "True")
-        collective = {
-            "get": "watch" if watching else "list",
-            "delete": "deletecollection",
-        }
-        verb = collective.get(verb, verb)
-        if verb in collective.values():
+        verb = _COLLECTIVE.get(verb, verb)
+        if verb in ("list", "watch", "deletecollection"):
             name = _only_name(query.get("fieldSelector", ""))
     namespace = route.namespace or ""
     if route.resource == "namespaces" and not route.group:

@@ -160,6 +160,41 @@ async def test_watch_is_a_verb_of_its_own(widgets, builder):
     assert not await builder.may("GET", WIDGETS)
 
 
+@pytest.mark.parametrize("flag", ["t", "TRUE", "True", "1", "T"])
+async def test_no_spelling_of_the_flag_makes_a_list_a_watch(
+    widgets, builder, flag
+):
+    await widgets.ok("POST", WIDGETS, widget("a"))
+    await grant(widgets, rule("get list", "widgets", "example.dev"))
+    for path in (WIDGETS, f"{WIDGETS}/a"):
+        assert not await builder.may("GET", f"{path}?watch={flag}")
+    assert await builder.may("GET", f"{WIDGETS}?watch=F")
+
+
+@pytest.mark.parametrize(
+    "subjects", ["x", {"kind": "User"}, ["x"], [None], [{"kind": []}], [{}]]
+)
+async def test_subjects_of_another_shape_are_refused(widgets, subjects):
+    body = binding() | {"subjects": subjects}
+    status = await widgets.refused("POST", BINDINGS, body)
+    assert status["code"] in (400, 422)
+
+
+@pytest.mark.parametrize("reference", ["x", None, {}, {"kind": 1}, []])
+async def test_role_references_of_another_shape_are_refused(
+    widgets, reference
+):
+    body = binding() | {"roleRef": reference}
+    status = await widgets.refused("POST", BINDINGS, body)
+    assert status["code"] in (400, 422)
+
+
+@pytest.mark.parametrize("rules", ["x", [None], ["x"], [{"verbs": [1]}], {}])
+async def test_rules_of_another_shape_are_refused(widgets, rules):
+    status = await widgets.refused("POST", ROLES, role() | {"rules": rules})
+    assert status["code"] in (400, 422)
+
+
 async def test_subresources_are_allowed_apart(widgets, builder):
     await widgets.ok("POST", WIDGETS, widget("a"))
     await grant(widgets, rule("get", "widgets/status", "example.dev"))
@@ -451,6 +486,13 @@ def test_other_machines_are_let_in_only_on_purpose(tmp_path, address, capsys):
     assert f"{address} is no loopback address" in error
     assert "--remote-name" in error
     assert not (tmp_path / "identity").exists()
+
+
+def test_a_remote_name_is_one(tmp_path, capsys):
+    words = ["serve", "--state", str(tmp_path), "--listen", "192.0.2.1"]
+    with pytest.raises(SystemExit):
+        main([*words, "--remote-name", "https://laptop"])
+    assert "no host name and no address" in capsys.readouterr().err
 
 
 async def test_a_remote_name_is_in_the_certificate(tmp_path):
