@@ -69,7 +69,9 @@ for phase in "${phases[@]}"; do
     address)
         step "AddressSanitizer and UndefinedBehaviorSanitizer"
         build address address,undefined
-        run_tests address
+        # AddressSanitizer's allocator has no fork handler: a child forked
+        # while another thread allocates waits for its lock for ever.
+        run_tests address -k "not fork_amid_searches"
         ;;
     thread)
         step "ThreadSanitizer"
