@@ -11,11 +11,8 @@ from reconciler.controlplane import media, route
 from reconciler.controlplane.errors import ApiError
 from reconciler.controlplane.kinds.registry import version_rank
 from reconciler.controlplane.objects import age, metadata, names, paging
-from reconciler.controlplane.objects.selection import (
-    Selector,
-    parse_fields,
-    parse_labels,
-)
+from reconciler.controlplane.objects.labels import parse_labels
+from reconciler.controlplane.objects.selection import Selector, parse_fields
 
 LABELS = st.dictionaries(
     st.sampled_from(["a", "b", "example.dev/c"]),
@@ -74,6 +71,16 @@ def test_ages_of_timestamps():
         ("a=", {"a": ""}, True),
         ("a=x,b in (y),!c", {"a": "x", "b": "y"}, True),
         ("example.dev/c=x", {"example.dev/c": "x"}, True),
+        (" a = x , ! c ", {"a": "x"}, True),
+        ("a in (,x)", {"a": ""}, True),
+        ("a=in", {"a": "in"}, True),
+        ("in in (in)", {"in": "in"}, True),
+        ("a>3", {"a": "4"}, True),
+        ("a>3", {"a": "3"}, False),
+        ("a<3,a>1", {"a": "2"}, True),
+        ("a<3", {"a": "x"}, False),
+        ("a<3", {}, False),
+        ("", {"a": "x"}, True),
     ],
 )
 def test_label_selectors(text, labels, matches):
@@ -93,11 +100,43 @@ def test_opposite_selectors_split_the_world(labels, key, value):
         assert first is not Selector(parse_labels(other)).matches(obj)
 
 
-@pytest.mark.parametrize("text", ["=x", "a=b=c", "a in x", "!!a", "a(", "ä=b"])
-def test_malformed_label_selectors(text):
+PARSE = "unable to parse requirement: "
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("=x", "found '=', expected: !, identifier, or 'end of string'"),
+        ("a=b=c", "found '=', expected: ',' or 'end of string'"),
+        ("!a=b", "found '=', expected: ',' or 'end of string'"),
+        ("a,", "found '', expected: identifier after ','"),
+        ("a=(b", PARSE + "found '(', expected: identifier"),
+        ("!!a", PARSE + "found '!', expected: identifier"),
+        ("a(", PARSE + "found '(', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a b", PARSE + "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a in x", PARSE + "found 'x', expected: '('"),
+        ("a in (=)", PARSE + "found '=', expected: ',', ')' or identifier"),
+        ("a in (x", PARSE + "found '', expected: ',' or ')'"),
+        (
+            "a in ()",
+            PARSE + "values: Invalid value: []: for 'in', 'notin' operators, "
+            "values set can't be empty",
+        ),
+        (
+            "a>x",
+            PARSE + "values[0]: Invalid value: \"x\": for 'Gt', 'Lt' "
+            "operators, the value must be an integer",
+        ),
+        ("ä=b", PARSE + '<nil>: Invalid value: "ä": name part must consist'),
+        ("a=ä", PARSE + 'values[0][a]: Invalid value: "ä": a valid label'),
+        (f"a={'x' * 64}", PARSE + "values[0][a]: Invalid value: "),
+    ],
+)
+def test_malformed_label_selectors(text, sentence):
     with pytest.raises(ApiError) as refused:
         parse_labels(text)
     assert refused.value.code == 400
+    assert refused.value.message.startswith(sentence)
 
 
 def test_field_selectors():

@@ -12,7 +12,7 @@ from reconciler.controlplane.access.identity import (
     User,
 )
 from reconciler.controlplane.access.rules import Request, Rule
-from reconciler.controlplane.objects import selection
+from reconciler.controlplane.objects import labels
 
 Json = dict[str, Any]
 
@@ -139,9 +139,9 @@ def aggregated(role: Json, cluster_roles: list[Json]) -> Iterator[Rule]:
         yield from _rules(role)
         return
     for other in cluster_roles:
-        labels = other["metadata"].get("labels") or {}
+        marks = other["metadata"].get("labels") or {}
         if other is not role and any(
-            selection.matches_label_selector(selector, labels)
+            labels.matches_label_selector(selector, marks)
             for selector in selectors
         ):
             yield from _rules(other)

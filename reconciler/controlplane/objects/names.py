@@ -94,11 +94,16 @@ def check_labels(labels: dict[str, str], path: str) -> Iterator[FieldError]:
     """Field errors for label keys and values."""
     for key, value in labels.items():
         yield from check_qualified(key, path)
-        if len(value) > LABEL_LENGTH:
-            fault = f"must be no more than {LABEL_LENGTH} characters"
-            yield FieldError(path, "FieldValueInvalid", fault, value)
-        if not VALUE.fullmatch(value):
-            yield FieldError(path, "FieldValueInvalid", _VALUE_RULE, value)
+        yield from check_label_value(value, path)
+
+
+def check_label_value(value: str, path: str) -> Iterator[FieldError]:
+    """Field errors for the value of a label."""
+    if len(value) > LABEL_LENGTH:
+        fault = f"must be no more than {LABEL_LENGTH} characters"
+        yield _invalid(path, fault, value)
+    if not VALUE.fullmatch(value):
+        yield _invalid(path, _VALUE_RULE, value)
 
 
 def check_qualified(key: str, path: str) -> Iterator[FieldError]:

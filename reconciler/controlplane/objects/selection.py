@@ -1,44 +1,18 @@
-"""Label and field selectors: parsing and matching."""
+"""What a list or a watch is limited to; field selectors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reconciler.controlplane.errors import bad_request
-from reconciler.controlplane.objects.names import VALUE, check_qualified
+from reconciler.controlplane.objects.labels import Requirement
 
 Json = dict[str, Any]
-Test = Callable[[Json], bool]
 
-_SET = re.compile(r"^(\S+)\s+(in|notin)\s*\(([^()]*)\)$")
-_EQUAL = re.compile(r"^([^\s=!,]+)\s*(==|=|!=)\s*([^\s=!,]*)$")
-_EXISTS = re.compile(r"^(!?)\s*([^\s=!,()]+)$")
 _FIELD = re.compile(r"^((?:[^=!\\]|\\.)+?)(==|=|!=)((?:[^\\]|\\.)*)$")
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One term of a label selector."""
-
-    key: str
-    operator: str
-    """in, notin, exists, absent."""
-
-    values: frozenset[str] = frozenset()
-
-    def matches(self, labels: Json) -> bool:
-        """Whether labels satisfy the term; absent keys satisfy notin."""
-        present = self.key in labels
-        if self.operator == "exists":
-            return present
-        if self.operator == "absent":
-            return not present
-        if self.operator == "in":
-            return present and labels[self.key] in self.values
-        return not present or labels[self.key] not in self.values
 
 
 @dataclass(frozen=True)
@@ -86,77 +60,6 @@ def read_field(obj: Json, path: str) -> str:
     if isinstance(node, bool):
         return "true" if node else "false"
     return str(node)
-
-
-def parse_labels(text: str) -> tuple[Requirement, ...]:
-    """Parse a label selector.
-
-    Raises:
-        ApiError: 400, the text is no selector.
-    """
-    return tuple(_requirement(term, text) for term in _split(text))
-
-
-def _split(text: str) -> list[str]:
-    if text.count("(") != text.count(")"):
-        msg = f"unable to parse requirement: unbalanced brackets in {text!r}"
-        raise bad_request(msg)
-    terms = re.findall(r"(?:[^,(]|\([^)]*\))+", text)
-    return [term.strip() for term in terms if term.strip()]
-
-
-def _requirement(term: str, text: str) -> Requirement:
-    if match := _SET.match(term):
-        key, operator, values = match.groups()
-        chosen = frozenset(value.strip() for value in values.split(","))
-        requirement = Requirement(key, operator, chosen)
-    elif match := _EQUAL.match(term):
-        key, sign, value = match.groups()
-        operator = "notin" if sign == "!=" else "in"
-        requirement = Requirement(key, operator, frozenset((value,)))
-    elif match := _EXISTS.match(term):
-        operator = "absent" if match[1] else "exists"
-        requirement = Requirement(match[2], operator)
-    else:
-        msg = f"unable to parse requirement: {term!r} in {text!r}"
-        raise bad_request(msg)
-    _check(requirement)
-    return requirement
-
-
-def _check(requirement: Requirement) -> None:
-    for fault in check_qualified(requirement.key, "key"):
-        msg = f"unable to parse requirement: {fault.message()}"
-        raise bad_request(msg)
-    for value in requirement.values:
-        if not VALUE.fullmatch(value):
-            msg = f'unable to parse requirement: Invalid value: "{value}"'
-            raise bad_request(msg)
-
-
-_OPERATORS = {
-    "In": "in",
-    "NotIn": "notin",
-    "Exists": "exists",
-    "DoesNotExist": "absent",
-}
-
-
-def matches_label_selector(selector: Json, labels: Json) -> bool:
-    """Whether labels satisfy a ``metav1.LabelSelector``; {} matches all."""
-    terms = [
-        Requirement(key, "in", frozenset((value,)))
-        for key, value in (selector.get("matchLabels") or {}).items()
-    ]
-    terms += [
-        Requirement(
-            entry.get("key", ""),
-            _OPERATORS.get(entry.get("operator", ""), "in"),
-            frozenset(entry.get("values") or ()),
-        )
-        for entry in selector.get("matchExpressions") or ()
-    ]
-    return all(term.matches(labels) for term in terms)
 
 
 def parse_fields(

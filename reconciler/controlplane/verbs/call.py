@@ -24,6 +24,7 @@ from reconciler.controlplane.kinds.builtin import NAMESPACES
 from reconciler.controlplane.kinds.model import ResourceKind
 from reconciler.controlplane.kinds.registry import Registry
 from reconciler.controlplane.objects import selection
+from reconciler.controlplane.objects.labels import parse_labels
 from reconciler.controlplane.objects.strategy import FieldPolicy
 from reconciler.controlplane.route import Route
 from reconciler.controlplane.schema.errors import FieldError
@@ -199,7 +200,7 @@ class Call:
         pairs = [entry.partition("=") for entry in self.kind.selectable]
         allowed = ("metadata.name", "metadata.namespace")
         return selection.Selector(
-            selection.parse_labels(self.query.get("labelSelector", "")),
+            parse_labels(self.query.get("labelSelector", "")),
             selection.parse_fields(
                 self.query.get("fieldSelector", ""),
                 (*allowed, *(alias for alias, _, _ in pairs)),
