@@ -106,8 +106,11 @@ async def test_paths_and_methods(widgets, method, path, code):
         (b"[" * 400 + b"]" * 400, "nested deeper"),
         (json.dumps(widget() | {"kind": "Gizmo"}).encode(), "kind"),
         (json.dumps(widget() | {"apiVersion": "v1"}).encode(), "API version"),
-        (json.dumps(widget() | {"metadata": 3}).encode(), "metadata"),
-        (json.dumps(widget(labels={"a": 1})).encode(), "metadata.labels"),
+        (json.dumps(widget() | {"metadata": 3}).encode(), "v1.ObjectMeta"),
+        (
+            json.dumps(widget(labels={"a": 1})).encode(),
+            "field ObjectMeta.labels",
+        ),
         (json.dumps(widget(namespace="other")).encode(), "namespace"),
         (json.dumps(widget(resourceVersion="1")).encode(), "resourceVersion"),
     ],
@@ -258,6 +261,74 @@ async def test_apply_creates_and_needs_a_manager(widgets):
     code, status = await widgets.patch(f"{WIDGETS}/a?force=true", {}, MERGE)
     assert code == 422
     assert "force: Forbidden" in status["message"]
+
+
+async def test_apply_refuses_undeclared_fields_in_any_mode(widgets):
+    odd = widget()
+    odd["spec"]["shape"] = "round"
+    odd["metadata"]["colour"] = "red"
+    for mode in ("Ignore", "Warn", "Strict"):
+        query = f"&fieldValidation={mode}"
+        code, status = await widgets.apply(f"{WIDGETS}/a", odd, query=query)
+        assert (code, status["message"]) == (
+            400,
+            (
+                "failed to create typed patch object (default/a; example.dev/v1, "
+                "Kind=Widget): errors:\n"
+                "  .metadata.colour: field not declared in schema\n"
+                "  .spec.shape: field not declared in schema"
+            ),
+        )
+    await widgets.refused("GET", f"{WIDGETS}/a")
+
+
+async def test_wrong_types_in_built_in_kinds_are_bad_requests(client):
+    body = config_map() | {"data": {"key": 1}}
+    status = await client.refused("POST", MAPS, body)
+    assert (status["code"], status["message"]) == (
+        400,
+        (
+            'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: '
+            "cannot unmarshal number into Go struct field ConfigMap.data of type "
+            "string"
+        ),
+    )
+    await client.ok("POST", MAPS, config_map())
+    code, status = await client.patch(f"{MAPS}/a", {"data": {"key": 1}})
+    assert code == 422
+    assert status["details"]["causes"][0]["field"] == "patch"
+    assert "cannot unmarshal number into Go struct" in status["message"]
+
+
+AN_OBJECT = "Go value of type map[string]interface {}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        (
+            MERGE,
+            "x",
+            "error decoding patch: json: cannot unmarshal string into "
+            f"{AN_OBJECT}",
+        ),
+        (
+            "application/strategic-merge-patch+json",
+            [],
+            f"json: cannot unmarshal array into {AN_OBJECT}",
+        ),
+        (
+            JSON_PATCH,
+            {},
+            "error decoding patch: json: cannot unmarshal object into Go "
+            "value of type []interface {}",
+        ),
+    ],
+)
+async def test_patches_of_a_wrong_form(client, kind, body, message):
+    await client.ok("POST", MAPS, config_map())
+    code, status = await client.patch(f"{MAPS}/a", body, kind)
+    assert (code, status["message"]) == (400, message)
 
 
 async def test_apply_to_status_does_not_conflict_with_defaults(widgets):

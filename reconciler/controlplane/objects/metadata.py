@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.controlplane.errors import bad_request
 from reconciler.controlplane.objects.names import (
     NameRule,
     check_labels,
@@ -53,21 +52,18 @@ def now_text(now: dt.datetime | None = None) -> str:
 def normalise(obj: Json) -> list[str]:
     """Bring metadata into shape; unknown fields are dropped and returned.
 
-    Raises:
-        ApiError: 400, a field has the wrong type.
+    The fields have the right types, or are null.
     """
     metadata = obj.get("metadata")
     if metadata is None:
         metadata = obj["metadata"] = {}
-    if not isinstance(metadata, dict):
-        raise _mismatch("metadata", "an object")
     unknown = [key for key in metadata if key not in KNOWN]
     for key in unknown:
         del metadata[key]
     for key in [key for key in metadata if metadata[key] is None]:
         del metadata[key]
-    for key, value in metadata.items():
-        _check_type(key, value)
+    for key in metadata:
+        metadata[key] = _zeroed(key, metadata[key])
     metadata.pop("selfLink", None)
     for key in (*_MAPS, *_LISTS):
         if key in metadata and not metadata[key]:
@@ -75,38 +71,14 @@ def normalise(obj: Json) -> list[str]:
     return [f"metadata.{key}" for key in unknown]
 
 
-def _check_type(key: str, value: Any) -> None:
-    path = f"metadata.{key}"
-    if key in _STRINGS and not isinstance(value, str):
-        raise _mismatch(path, "a string")
-    if key in _INTEGERS and (
-        not isinstance(value, int) or isinstance(value, bool)
-    ):
-        raise _mismatch(path, "an integer")
-    if key in _MAPS and not _is_string_map(value):
-        raise _mismatch(path, "a map of strings")
-    if key == "finalizers" and not _is_list_of(value, str):
-        raise _mismatch(path, "a list of strings")
-    if key in ("managedFields", "ownerReferences") and not _is_list_of(
-        value, dict
-    ):
-        raise _mismatch(path, "a list of objects")
-
-
-def _is_string_map(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(item, str) for item in value.values()
-    )
-
-
-def _is_list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(item, kind) for item in value
-    )
-
-
-def _mismatch(path: str, wanted: str) -> Exception:
-    return bad_request(f"unable to decode: {path}: must be {wanted}")
+def _zeroed(key: str, value: Any) -> Any:
+    """Nulls in a list or a map are the zero of its items, as in Go."""
+    if key in _MAPS:
+        return {k: "" if v is None else v for k, v in value.items()}
+    if key in _LISTS:
+        zero = "" if key == "finalizers" else {}
+        return [zero if item is None else item for item in value]
+    return value
 
 
 def stamp(obj: Json, namespace: str | None, *, counted: bool) -> None:

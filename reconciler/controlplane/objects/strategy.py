@@ -15,7 +15,9 @@ from reconciler.controlplane.errors import (
 )
 from reconciler.controlplane.kinds.model import ResourceKind
 from reconciler.controlplane.objects import metadata as meta
+from reconciler.controlplane.schema.compiled import metadata_node
 from reconciler.controlplane.schema.errors import FieldError
+from reconciler.controlplane.schema.go_decoding import decoding_fault
 
 Json = dict[str, Any]
 
@@ -32,20 +34,28 @@ class FieldPolicy:
 
     warnings: list[str] = field(default_factory=list)
 
-    def judge(self, faults: list[str], refusal: str) -> None:
+    def refuse(self, kind: ResourceKind, why: str) -> ApiError:
+        """The error for fields that make no object of a kind."""
+        if self.patch is None:
+            msg = (
+                f'{kind.kind} in version "{kind.version}" cannot be handled '
+                f"as a {kind.kind}: {why}"
+            )
+            return bad_request(msg)
+        fault = FieldError("patch", "FieldValueInvalid", why, self.patch)
+        return invalid("", "", "", [fault])
+
+    def judge(self, kind: ResourceKind, faults: list[str]) -> None:
         """Refuse or note faults such as ``unknown field "spec.x"``.
 
         Raises:
-            ApiError: 400, under Strict.
+            ApiError: 400, or 422 for a patch, under Strict.
         """
         if not faults or self.mode == "Ignore":
             return
         if self.mode == "Strict":
             text = "strict decoding error: " + ", ".join(faults)
-            if self.patch is None:
-                raise bad_request(refusal + text)
-            fault = FieldError("patch", "FieldValueInvalid", text, self.patch)
-            raise invalid("", "", "", [fault])
+            raise self.refuse(kind, text)
         self.warnings += faults
 
 
@@ -58,23 +68,66 @@ def decode(
     """Check the type of a body and remove unknown fields.
 
     Raises:
+        ApiError: 400, or 422 for a patch: it is no object of this kind.
+    """
+    unknown = _typed(kind, body, policy)
+    faults = [f'unknown field "{path}"' for path in unknown]
+    policy.judge(kind, faults + _duplicate(duplicates))
+    decoded: Json = body
+    return decoded
+
+
+def decode_config(
+    kind: ResourceKind,
+    body: Any,
+    duplicates: Iterable[str],
+    namespace: str,
+    policy: FieldPolicy,
+) -> Json:
+    """Check a configuration to apply, which must not have unknown fields.
+
+    Raises:
         ApiError: 400, it is no object of this kind.
     """
+    unknown = _typed(kind, body, policy)
+    if not unknown:
+        policy.judge(kind, _duplicate(duplicates))
+        config: Json = body
+        return config
+    faults = [f".{path}: field not declared in schema" for path in unknown]
+    name = body["metadata"].get("name", "")
+    subject = f"{namespace}/{name}; {kind.group}/{kind.version}"
+    listed = "\n  ".join(["errors:", *faults] if faults[1:] else faults)
+    msg = (
+        f"failed to create typed patch object ({subject}, "
+        f"Kind={kind.kind}): {listed}"
+    )
+    raise bad_request(msg)
+
+
+def _duplicate(names: Iterable[str]) -> list[str]:
+    return [f'duplicate field "{name}"' for name in names]
+
+
+def _typed(kind: ResourceKind, body: Any, policy: FieldPolicy) -> list[str]:
+    """Check the types of a body; drop and return unknown fields."""
     if not isinstance(body, dict):
         raise bad_request("the body must be an object")
     _check_type(kind, body)
+    if fault := _decoding_fault(kind, body):
+        raise policy.refuse(kind, fault)
     unknown = meta.normalise(body)
     if not kind.custom:
         drop_nulls(body)
-    unknown += [p for p in kind.compiled.prune(body) if p not in unknown]
-    faults = [f'unknown field "{path}"' for path in unknown]
-    faults += [f'duplicate field "{name}"' for name in duplicates]
-    policy.judge(
-        faults,
-        f'{kind.kind} in version "{kind.version}" cannot be handled as a '
-        f"{kind.kind}: ",
-    )
-    return body
+    pruned = kind.compiled.prune(body)
+    return unknown + [path for path in pruned if path not in unknown]
+
+
+def _decoding_fault(kind: ResourceKind, body: Json) -> str:
+    if kind.custom:
+        metadata = body.get("metadata")
+        return decoding_fault(metadata, metadata_node(), "ObjectMeta")
+    return decoding_fault(body, kind.compiled.root, kind.kind)
 
 
 def _check_type(kind: ResourceKind, body: Json) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from reconciler.controlplane.patch.errors import PatchError
 from reconciler.controlplane.patch.fields import compact
+from reconciler.controlplane.schema.go_decoding import cannot_unmarshal
 from reconciler.controlplane.schema.values import same
 
 MAX_OPERATIONS: Final = 10_000
@@ -33,7 +34,8 @@ def json_patch(obj: Any, ops: Any) -> Any:
             (413), or does not fit the object (422), a failed test included.
     """
     if not isinstance(ops, list):
-        msg = "error decoding patch: the patch is not a list of operations"
+        why = cannot_unmarshal(ops, "[]interface {}")
+        msg = f"error decoding patch: {why}"
         raise PatchError(msg)
     if len(ops) > MAX_OPERATIONS:
         msg = (

@@ -28,6 +28,7 @@ from reconciler.controlplane.patch import (
     strategic_merge,
 )
 from reconciler.controlplane.schema.errors import FieldError
+from reconciler.controlplane.schema.go_decoding import cannot_unmarshal
 from reconciler.controlplane.storage.record import Stored
 from reconciler.controlplane.verbs import ownership
 from reconciler.controlplane.verbs.call import Answer, Call
@@ -140,7 +141,7 @@ def patched(call: Call, live: Json, body: Any, kind: str) -> Json:
         ApiError: 400 or 422.
     """
     if kind != media.JSON_PATCH and not isinstance(body, dict):
-        raise bad_request("the patch must be an object")
+        raise _no_object(body, kind)
     try:
         if kind == media.JSON_PATCH:
             new = json_patch(live, body)
@@ -153,6 +154,13 @@ def patched(call: Call, live: Json, body: Any, kind: str) -> Json:
     if not isinstance(new, dict):
         raise bad_request("the patched body is no object")
     return new
+
+
+def _no_object(body: Any, kind: str) -> ApiError:
+    msg = cannot_unmarshal(body, "map[string]interface {}")
+    if kind == media.MERGE_PATCH:
+        msg = f"error decoding patch: {msg}"
+    return bad_request(msg)
 
 
 def _refused(error: PatchError) -> ApiError:
@@ -192,7 +200,9 @@ async def apply(call: Call, body: Any, duplicates: list[str]) -> Answer:
         ApiError: 400, 404, 409 (conflicts with other managers) or 422.
     """
     manager = call.manager(required=True)
-    config = strategy.decode(call.kind, body, duplicates, call.policy)
+    config = strategy.decode_config(
+        call.kind, body, duplicates, call.route.namespace or "", call.policy
+    )
     strategy.check_place(
         config, call.route.namespace, call.route.name, call.kind
     )
