@@ -309,8 +309,10 @@ AN_OBJECT = "Go value of type map[string]interface {}"
         (
             MERGE,
             "x",
-            "error decoding patch: json: cannot unmarshal string into "
-            f"{AN_OBJECT}",
+            (
+                "error decoding patch: json: cannot unmarshal string into "
+                f"{AN_OBJECT}"
+            ),
         ),
         (
             "application/strategic-merge-patch+json",
@@ -320,8 +322,10 @@ AN_OBJECT = "Go value of type map[string]interface {}"
         (
             JSON_PATCH,
             {},
-            "error decoding patch: json: cannot unmarshal object into Go "
-            "value of type []interface {}",
+            (
+                "error decoding patch: json: cannot unmarshal object into Go "
+                "value of type []interface {}"
+            ),
         ),
     ],
 )
