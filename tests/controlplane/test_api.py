@@ -273,8 +273,8 @@ async def test_apply_refuses_undeclared_fields_in_any_mode(widgets):
         assert (code, status["message"]) == (
             400,
             (
-                "failed to create typed patch object (default/a; example.dev/v1, "
-                "Kind=Widget): errors:\n"
+                "failed to create typed patch object (default/a; "
+                "example.dev/v1, Kind=Widget): errors:\n"
                 "  .metadata.colour: field not declared in schema\n"
                 "  .spec.shape: field not declared in schema"
             ),
@@ -288,9 +288,9 @@ async def test_wrong_types_in_built_in_kinds_are_bad_requests(client):
     assert (status["code"], status["message"]) == (
         400,
         (
-            'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: '
-            "cannot unmarshal number into Go struct field ConfigMap.data of type "
-            "string"
+            'ConfigMap in version "v1" cannot be handled as a ConfigMap: '
+            "json: cannot unmarshal number into Go struct field "
+            "ConfigMap.data of type string"
         ),
     )
     await client.ok("POST", MAPS, config_map())
@@ -324,7 +324,7 @@ AN_OBJECT = "Go value of type map[string]interface {}"
             {},
             (
                 "error decoding patch: json: cannot unmarshal object into Go "
-                "value of type []interface {}"
+                "value of type []handlers.jsonPatchOp"
             ),
         ),
     ],
@@ -568,3 +568,81 @@ async def test_events_have_two_forms_of_one_storage(client):
         "GET", f"{core}?fieldSelector=involvedObject.name%3Da,type%3DError"
     )
     assert len(found["items"]) == 1
+
+
+FORBIDDEN = (
+    "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden"
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "resourceVersionMatch=Exact",
+            f"{FORBIDDEN} unless resourceVersion is provided",
+        ),
+        (
+            "resourceVersionMatch=Odd&resourceVersion=1",
+            (
+                'resourceVersionMatch: Unsupported value: "Odd": supported '
+                'values: "Exact", "NotOlderThan", ""'
+            ),
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            (
+                "resourceVersionMatch: Forbidden: resourceVersionMatch "
+                '"exact" is forbidden for resourceVersion "0"'
+            ),
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=1&continue=x",
+            f"{FORBIDDEN} when continue is provided",
+        ),
+        (
+            "sendInitialEvents=true",
+            (
+                "sendInitialEvents: Forbidden: sendInitialEvents is forbidden "
+                "for list"
+            ),
+        ),
+        (
+            "watch=1&resourceVersionMatch=NotOlderThan",
+            f"{FORBIDDEN} for watch unless sendInitialEvents is provided",
+        ),
+        (
+            "watch=1&sendInitialEvents=true",
+            (
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires "
+                "setting resourceVersionMatch to NotOlderThan"
+            ),
+        ),
+    ],
+)
+async def test_list_options_that_do_not_go_together(client, query, message):
+    status = await client.refused("GET", f"{MAPS}?{query}")
+    assert (status["code"], status["message"]) == (
+        422,
+        f'ListOptions.meta.k8s.io "" is invalid: {message}',
+    )
+
+
+async def test_unknown_propagation_policies_are_refused(client):
+    await client.ok("POST", MAPS, config_map())
+    status = await client.refused(
+        "DELETE", f"{MAPS}/a", {"propagationPolicy": "Sideways"}
+    )
+    assert (status["code"], status["message"]) == (
+        422,
+        (
+            'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: '
+            'Unsupported value: "Sideways": supported values: "Foreground", '
+            '"Background", "Orphan", "nil"'
+        ),
+    )
+    status = await client.refused(
+        "DELETE", f"{MAPS}/a", {"propagationPolicy": [1]}
+    )
+    assert status["code"] == 400
+    await client.ok("GET", f"{MAPS}/a")

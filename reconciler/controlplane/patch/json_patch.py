@@ -34,7 +34,7 @@ def json_patch(obj: Any, ops: Any) -> Any:
             (413), or does not fit the object (422), a failed test included.
     """
     if not isinstance(ops, list):
-        why = cannot_unmarshal(ops, "[]interface {}")
+        why = cannot_unmarshal(ops, "[]handlers.jsonPatchOp")
         msg = f"error decoding patch: {why}"
         raise PatchError(msg)
     if len(ops) > MAX_OPERATIONS:
@@ -74,7 +74,9 @@ class Budget:
 
 def _apply(document: list[Any], op: Any, budget: Budget) -> None:
     if not isinstance(op, dict):
-        raise PatchError("error decoding patch: an operation is not an object")
+        why = cannot_unmarshal(op, "handlers.jsonPatchOp")
+        msg = f"error decoding patch: {why}"
+        raise PatchError(msg)
     name = op.get("op", "unknown")
     action = _ACTIONS.get(name) if isinstance(name, str) else None
     if action is None:

@@ -10,10 +10,12 @@ from reconciler.controlplane.errors import (
     bad_request,
     conflict,
     forbidden,
+    invalid,
     success,
 )
 from reconciler.controlplane.objects import form
 from reconciler.controlplane.objects.metadata import now_text
+from reconciler.controlplane.schema.errors import not_supported
 from reconciler.controlplane.storage.record import Key, Stored
 from reconciler.controlplane.storage.store import Store
 from reconciler.controlplane.verbs.call import Answer, Call
@@ -25,8 +27,8 @@ Json = dict[str, Any]
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 _POLICIES = {
-    "Background": "",
     "Foreground": FOREGROUND,
+    "Background": "",
     "Orphan": ORPHAN,
 }
 PERMANENT = ("default", "kube-system")
@@ -61,9 +63,12 @@ def options_of(call: Call) -> Options:
     )
     if policy is None and "orphanDependents" in body:
         policy = "Orphan" if body["orphanDependents"] else "Background"
+    if policy is not None and not isinstance(policy, str):
+        raise bad_request("malformed DeleteOptions")
     if policy is not None and policy not in _POLICIES:
-        msg = f"unknown propagationPolicy {policy!r}"
-        raise bad_request(msg)
+        known = [*_POLICIES, "nil"]
+        fault = not_supported("propagationPolicy", policy, known)
+        raise invalid("DeleteOptions", "meta.k8s.io", "", [fault])
     conditions = body.get("preconditions") or {}
     dry_run = body.get("dryRun") or []
     if not isinstance(conditions, dict) or dry_run not in ([], ["All"]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.controlplane.errors import (
-    bad_request,
     expired,
+    invalid,
     not_found,
     version_too_large,
 )
 from reconciler.controlplane.objects import form, paging
+from reconciler.controlplane.objects.list_options import EXACT, list_faults
 from reconciler.controlplane.objects.selection import Selector
 from reconciler.controlplane.storage.record import Key, Page, Stored
 from reconciler.controlplane.verbs.call import Answer, Call
@@ -22,7 +23,6 @@ _STALE = (
     "The provided continue parameter is too old to display a consistent list "
     "result. You can start a new list without the continue parameter."
 )
-_MATCHES = ("", "Exact", "NotOlderThan")
 
 
 def get(call: Call) -> Answer:
@@ -41,7 +41,7 @@ def listing(call: Call) -> Answer:
     """Objects of a kind, all from one revision, perhaps in chunks.
 
     Raises:
-        ApiError: 400, 410 or 504.
+        ApiError: 400, 410, 422 or 504.
     """
     selector = call.selector()
     limit = call.number("limit") or None
@@ -60,16 +60,9 @@ def listing(call: Call) -> Answer:
 
 def _start(call: Call) -> tuple[Key | None, int | None]:
     """Where the list begins, and at which revision; None is the newest."""
-    match = call.query.get("resourceVersionMatch", "")
-    wanted = call.revision()
-    if match not in _MATCHES:
-        msg = f"unknown resourceVersionMatch {match!r}"
-        raise bad_request(msg)
-    if match and wanted is None:
-        raise bad_request(
-            "resourceVersionMatch is forbidden unless resourceVersion is "
-            "provided"
-        )
+    if faults := list(list_faults(call.query)):
+        raise invalid("ListOptions", "meta.k8s.io", "", faults)
+    match, wanted = call.query.get("resourceVersionMatch"), call.revision()
     if text := call.query.get("continue", ""):
         token = paging.decode(text)
         _retained(call, token.revision, _STALE)
@@ -77,7 +70,7 @@ def _start(call: Call) -> tuple[Key | None, int | None]:
         return key, token.revision
     if wanted and wanted > call.store.published:
         raise version_too_large(wanted, call.store.published)
-    if match == "Exact" and wanted:
+    if match == EXACT and wanted:
         _retained(call, wanted, "The resourceVersion is too old.")
         return None, wanted
     return None, None

@@ -14,8 +14,8 @@ from reconciler.controlplane.errors import (
     invalid,
     version_too_large,
 )
+from reconciler.controlplane.objects.list_options import watch_faults
 from reconciler.controlplane.objects.selection import FieldTerm, Selector
-from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.storage.subscription import Subscription
 from reconciler.controlplane.verbs.call import Call
 from reconciler.controlplane.verbs.frames import Frames, error_frame
@@ -69,25 +69,8 @@ def terms_of(call: Call) -> Terms:
 
 
 def _initial(call: Call) -> bool:
-    match = call.query.get("resourceVersionMatch", "")
-    wanted = call.query.get("sendInitialEvents")
-    fault = None
-    if wanted is not None and match != "NotOlderThan":
-        fault = FieldError(
-            "resourceVersionMatch",
-            "FieldValueForbidden",
-            "resourceVersionMatch must be set to NotOlderThan when "
-            "sendInitialEvents is provided",
-        )
-    elif match and wanted is None:
-        fault = FieldError(
-            "resourceVersionMatch",
-            "FieldValueForbidden",
-            "resourceVersionMatch is forbidden for watch unless "
-            "sendInitialEvents is provided",
-        )
-    if fault is not None:
-        raise invalid("ListOptions", "meta.k8s.io", "", [fault])
+    if faults := list(watch_faults(call.query)):
+        raise invalid("ListOptions", "meta.k8s.io", "", faults)
     return call.flag("sendInitialEvents")
 
 
