@@ -116,11 +116,14 @@ class Api:
         if request.method not in ("GET", "HEAD"):
             raise not_allowed()
         header = request.headers.get(hdrs.ACCEPT, "")
-        page = self.pages.find(request.path, header)
+        verbose = "verbose" in request.query
+        page = self.pages.find(request.path, header, verbose=verbose)
         if page is None:
             raise no_such_path()
         return web.Response(
-            body=page.text, headers={hdrs.CONTENT_TYPE: page.content_type}
+            status=page.code,
+            body=page.text,
+            headers={hdrs.CONTENT_TYPE: page.content_type},
         )
 
     async def _resource(

@@ -12,6 +12,7 @@ import orjson
 from reconciler.controlplane import media
 from reconciler.controlplane.access.tokens import ISSUER, Tokens
 from reconciler.controlplane.discovery import aggregated, legacy
+from reconciler.controlplane.discovery.health import ENDPOINTS, health
 from reconciler.controlplane.discovery.schemas import Documents
 from reconciler.controlplane.kinds.registry import Registry
 
@@ -20,13 +21,14 @@ Json = dict[str, Any]
 VERSION = "1.32.0"
 """The Kubernetes version whose API this one follows."""
 
-_HEALTH = ("/healthz", "/livez", "/readyz")
+_TEXT = "text/plain; charset=utf-8"
 _AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 )
 _OPENAPI = "/openapi/v3"
 _ISSUER = "/.well-known/openid-configuration"
 _KEYS = "/openid/v1/jwks"
+_SWAGGER = "/openapi/v2"
 _VERSION_PARTS = 2
 
 
@@ -36,6 +38,7 @@ class Page:
 
     text: bytes
     content_type: str = media.JSON
+    code: int = 200
 
 
 class Pages:
@@ -59,21 +62,28 @@ class Pages:
         }
         self.ready = True
 
-    def find(self, path: str, accept: str) -> Page | None:
+    def find(
+        self, path: str, accept: str, *, verbose: bool = False
+    ) -> Page | None:
         """The page under a path, or None.
+
+        Args:
+            path: What is asked for.
+            accept: The Accept header.
+            verbose: Health endpoints name their checks.
 
         Raises:
             ApiError: 406, the client accepts no form of it.
         """
         path = path.rstrip("/")
-        if path in _HEALTH:
-            text = b"ok" if self.ready else b"shutting down"
-            return Page(text, "text/plain; charset=utf-8")
+        answer = health(path, ready=self.ready, verbose=verbose)
+        if answer is not None:
+            return Page(answer.text.encode(), _TEXT, answer.code)
         simple = self._simple.get(path)
         if simple is not None:
             return _json(simple())
-        if path.startswith(_OPENAPI):
-            return self._openapi(path.removeprefix(_OPENAPI).strip("/"))
+        if path.startswith("/openapi/"):
+            return self._openapi(path, accept)
         if path in ("/api", "/apis"):
             return self._root(path, accept)
         return _json(self._group(path.strip("/").split("/")))
@@ -89,26 +99,21 @@ class Pages:
         }
 
     def _paths(self) -> list[str]:
-        found = [
-            _ISSUER,
-            "/api",
-            "/api/v1",
-            "/apis",
-            *_HEALTH,
-            _OPENAPI,
-            _KEYS,
-            "/version",
-        ]
+        found = [_ISSUER, "/api", "/api/v1", "/apis", *ENDPOINTS, _OPENAPI]
+        found += [_KEYS, _SWAGGER, "/version"]
         for group, versions in self._registry.groups().items():
             if group:
                 found.append(f"/apis/{group}")
                 found += [f"/apis/{group}/{v}" for v in versions]
         return sorted(found)
 
-    def _openapi(self, path: str) -> Page | None:
-        if not path:
+    def _openapi(self, path: str, accept: str) -> Page | None:
+        if path == _SWAGGER:
+            media.negotiate(accept)
+            return Page(self._documents.merged())
+        if path == _OPENAPI:
             return _json(self._documents.index())
-        text = self._documents.document(path)
+        text = self._documents.document(path.removeprefix(f"{_OPENAPI}/"))
         return None if text is None else Page(text)
 
     def _root(self, path: str, accept: str) -> Page:

@@ -1,4 +1,4 @@
-"""OpenAPI v3: one document per group and version, with a hash in its URL."""
+"""OpenAPI documents: v3 by group and version, and v2 with all of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ class Documents:
 
     def index(self) -> Json:
         """/openapi/v3: the paths of all documents."""
-        paths = [
-            (f"apis/{group}/{version}" if group else f"api/{version}")
-            for group, versions in self._registry.groups().items()
-            for version in versions
-        ]
+        paths = _paths(self._registry)
         return {"paths": {path: self._entry(path) for path in paths}}
+
+    def merged(self) -> bytes:
+        """/openapi/v2: everything in one Swagger document."""
+        from reconciler.controlplane.schema.openapi_v2 import openapi_v2
+
+        texts = [self.document(path) or b"" for path in _paths(self._registry)]
+        documents = [orjson.loads(text) for text in texts]
+        return orjson.dumps(openapi_v2(documents))
 
     def _entry(self, path: str) -> Json:
         text = self.document(path) or b""
@@ -54,6 +58,14 @@ class Documents:
             return self._registry.versioned("", rest)
         group, _, version = rest.partition("/")
         return self._registry.versioned(group, version) if group else []
+
+
+def _paths(registry: Registry) -> list[str]:
+    return [
+        (f"apis/{group}/{version}" if group else f"api/{version}")
+        for group, versions in registry.groups().items()
+        for version in versions
+    ]
 
 
 def _build(kinds: list[ResourceKind]) -> bytes:
@@ -91,6 +103,7 @@ def _definition(kind: ResourceKind) -> Json:
                 "listKind": kind.list_name,
             },
             "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "verbs": kind.verbs,
             "versions": [version],
         },
     }

@@ -67,9 +67,13 @@ def test_the_head(document):
 
 
 def test_models_are_named_by_reversed_group(document):
+    meta = META_NAME.removesuffix("ObjectMeta")
     assert set(document["components"]["schemas"]) == {
         META_NAME,
         LIST_META_NAME,
+        f"{meta}FieldsV1",
+        f"{meta}ManagedFieldsEntry",
+        f"{meta}OwnerReference",
         "dev.example.v1.Widget",
         "dev.example.v1.WidgetList",
     }
