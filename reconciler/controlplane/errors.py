@@ -114,9 +114,12 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", text, {})
 
 
-def not_allowed(kind: ResourceKind | None = None) -> ApiError:
-    """405: the resource does not have this verb."""
-    text = "the server does not allow this method on the requested resource"
+def not_allowed(kind: ResourceKind | None = None, why: str = "") -> ApiError:
+    """405: the resource does not have this verb, or not now."""
+    text = (
+        why
+        or "the server does not allow this method on the requested resource"
+    )
     details = _details(kind, "") if kind else {}
     return ApiError(405, "MethodNotAllowed", text, details)
 

@@ -10,10 +10,13 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import yaml
 
 GROUP = "example.dev"
 WIDGETS = f"/apis/{GROUP}/v1/namespaces/default/widgets"
@@ -80,20 +83,55 @@ SCHEMA = {
 READY = '.status.conditions[?(@.type=="Ready")].status'
 
 
-def widget_crd(**version):
+@dataclass(frozen=True)
+class Names:
+    """Under which names a kind of widgets is served."""
+
+    group: str = GROUP
+    plural: str = "widgets"
+    singular: str = "widget"
+    short: str = "wg"
+    category: str = "gadgets"
+
+    @classmethod
+    def unique(cls, suffix):
+        """Names that nothing else on a shared server has."""
+        return cls(
+            f"g{suffix}.example.dev",
+            f"widgets{suffix}",
+            f"widget{suffix}",
+            f"wg{suffix}",
+            f"gadgets{suffix}",
+        )
+
+    @property
+    def qualified(self):
+        return f"{self.plural}.{self.group}"
+
+    def path(self, namespace, version="v1"):
+        """Where the widgets of a namespace are."""
+        root = f"/apis/{self.group}/{version}"
+        return f"{root}/namespaces/{namespace}/{self.plural}"
+
+
+EXAMPLE = Names()
+
+
+def widget_crd(names=EXAMPLE, **version):
     """The CRD of widgets; keywords change its version."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"widgets.{GROUP}"},
+        "metadata": {"name": names.qualified},
         "spec": {
-            "group": GROUP,
+            "group": names.group,
             "scope": "Namespaced",
             "names": {
-                "plural": "widgets",
+                "plural": names.plural,
+                "singular": names.singular,
                 "kind": "Widget",
-                "shortNames": ["wg"],
-                "categories": ["gadgets"],
+                "shortNames": [names.short],
+                "categories": [names.category],
             },
             "versions": [
                 {
@@ -124,10 +162,10 @@ def widget_crd(**version):
     }
 
 
-def widget(name="a", size=1, **metadata):
+def widget(name="a", size=1, names=EXAMPLE, **metadata):
     """A widget."""
     return {
-        "apiVersion": f"{GROUP}/v1",
+        "apiVersion": f"{names.group}/v1",
         "kind": "Widget",
         "metadata": {"name": name, **metadata},
         "spec": {"size": size},
@@ -144,24 +182,54 @@ def config_map(name="a", **metadata):
     }
 
 
-def tls_of(kubeconfig: Path) -> tuple[str, str, ssl.SSLContext]:
-    """URL, token and trust from a kubeconfig."""
-    config = json.loads(kubeconfig.read_text())
-    cluster = config["clusters"][0]["cluster"]
-    context = ssl.create_default_context(
-        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+@dataclass(frozen=True)
+class Connection:
+    """How a kubeconfig's current context is reached."""
+
+    url: str
+    headers: dict[str, str]
+    tls: ssl.SSLContext
+
+
+def connection_of(kubeconfig: Path) -> Connection:
+    """The server, token and certificates of a kubeconfig."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    named = {
+        kind: {entry["name"]: entry for entry in config.get(kind) or ()}
+        for kind in ("contexts", "clusters", "users")
+    }
+    context = named["contexts"][config["current-context"]]["context"]
+    cluster = named["clusters"][context["cluster"]]["cluster"]
+    user = named["users"][context["user"]]["user"]
+    tls = ssl.create_default_context(
+        cadata=_text(cluster, "certificate-authority") or None
     )
-    return cluster["server"], config["users"][0]["user"]["token"], context
+    if certificate := _text(user, "client-certificate"):
+        pem = certificate + _text(user, "client-key")
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(pem)
+            file.flush()
+            tls.load_cert_chain(file.name)
+    token = user.get("token")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return Connection(cluster["server"], headers, tls)
+
+
+def _text(entry, name):
+    """What an entry has inline in base64, or in the file that it names."""
+    if data := entry.get(f"{name}-data"):
+        return base64.b64decode(data).decode()
+    return Path(entry[name]).read_text() if name in entry else ""
 
 
 class Client:
-    """JSON over HTTPS, with the token."""
+    """JSON over HTTPS, as the user of a kubeconfig."""
 
     def __init__(self, kubeconfig: Path):
-        self.url, token, tls = tls_of(kubeconfig)
+        to = connection_of(kubeconfig)
+        self.url = to.url
         self.session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"},
-            connector=aiohttp.TCPConnector(ssl=tls),
+            headers=to.headers, connector=aiohttp.TCPConnector(ssl=to.tls)
         )
 
     async def call(self, method, path, body=None, **options):
@@ -240,7 +308,7 @@ class Kubectl:
     """The real kubectl, pointed at a control plane."""
 
     def __init__(self, kubeconfig: Path, home: Path):
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "KUBECONFIG": str(kubeconfig),
@@ -250,7 +318,7 @@ class Kubectl:
         """A kubectl process with piped output."""
         return subprocess.Popen(
             ["kubectl", *arguments],
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -262,7 +330,7 @@ class Kubectl:
         text = json.dumps(given) if isinstance(given, dict) else given
         done = subprocess.run(
             ["kubectl", *arguments],
-            env=self._environment,
+            env=self.environment,
             input=text,
             capture_output=True,
             text=True,

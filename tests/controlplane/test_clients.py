@@ -10,7 +10,6 @@ from controlplane_support import (
     CRDS,
     WIDGETS,
     eventually,
-    tls_of,
     widget,
     widget_crd,
 )
@@ -22,13 +21,12 @@ kubernetes = pytest.importorskip("kubernetes")
 
 def _login(kubeconfig):
     def login(**_):
-        url, token, _ = tls_of(kubeconfig)
         config = yaml.safe_load(kubeconfig.read_text())
         cluster = config["clusters"][0]["cluster"]
         return kopf.ConnectionInfo(
-            server=url,
+            server=cluster["server"],
             ca_data=cluster["certificate-authority-data"],
-            token=token,
+            token=config["users"][0]["user"]["token"],
             scheme="Bearer",
         )
 

@@ -365,7 +365,7 @@ def test_edit_changes_an_object(space, monkeypatch, tmp_path):
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i "s/size: 1/size: 8/" "$1"\n')
     editor.chmod(0o700)
-    monkeypatch.setitem(space._environment, "KUBE_EDITOR", str(editor))
+    monkeypatch.setitem(space.environment, "KUBE_EDITOR", str(editor))
     assert "edited" in space("edit", "wg", "a")
     shown = _json(space("get", "wg", "a", "-o", "json"))
     assert shown["spec"]["size"] == 8

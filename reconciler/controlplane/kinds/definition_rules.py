@@ -29,6 +29,11 @@ RESERVED = frozenset(
 )
 _KIND = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
 _TYPES = ("boolean", "date", "integer", "number", "string")
+_SCHEMA = "schema"
+_COLUMNS = "additionalPrinterColumns"
+_SELECTABLE = "selectableFields"
+_SUBRESOURCES = "subresources"
+_OLDER_NAMES = {_SCHEMA: "validation"}
 _KIND_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or "
     "'-', start with an alphabetic character, and end with an alphanumeric "
@@ -60,32 +65,21 @@ def _missing(spec: Json | None) -> Iterator[FieldError]:
         yield FieldError("spec", "FieldValueRequired")
         return
     yield from _require(spec["names"], "spec.names", ("plural", "kind"))
-    for index, version in enumerate(spec["versions"]):
-        at = f"spec.versions[{index}]"
-        yield from _require_items(
-            version.get("additionalPrinterColumns"),
-            f"{at}.additionalPrinterColumns",
-            ("name", "type", "jsonPath"),
-        )
-        yield from _require_items(
-            version.get("selectableFields"),
-            f"{at}.selectableFields",
-            ("jsonPath",),
-        )
-        scale = (version.get("subresources") or {}).get("scale")
+    versions = spec["versions"]
+    for path, columns in _parts(versions, _COLUMNS):
+        for index, column in enumerate(columns):
+            at = f"{path}[{index}]"
+            yield from _require(column, at, ("name", "type"))
+            if not column.get("jsonPath"):
+                yield FieldError(f"{at}.JSONPath", "FieldValueRequired")
+    for path, selectable in _parts(versions, _SELECTABLE):
+        for index, field in enumerate(selectable):
+            yield from _require(field, f"{path}[{index}]", ("jsonPath",))
+    for path, subresources in _parts(versions, _SUBRESOURCES):
+        scale = subresources.get("scale")
         if scale is not None:
-            yield from _require(
-                scale,
-                f"{at}.subresources.scale",
-                ("specReplicasPath", "statusReplicasPath"),
-            )
-
-
-def _require_items(
-    items: list[Json] | None, path: str, fields: tuple[str, ...]
-) -> Iterator[FieldError]:
-    for index, item in enumerate(items or ()):
-        yield from _require(item, f"{path}[{index}]", fields)
+            fields = ("specReplicasPath", "statusReplicasPath")
+            yield from _require(scale, f"{path}.scale", fields)
 
 
 def _require(
@@ -94,6 +88,23 @@ def _require(
     for field in fields:
         if not obj.get(field):
             yield FieldError(f"{path}.{field}", "FieldValueRequired")
+
+
+def _parts(versions: list[Json], name: str) -> Iterator[tuple[str, Any]]:
+    """A part of all versions, with its path.
+
+    The server validates an older form of definitions, in which a part that
+    is the same in all versions stands in the spec, under an older name.
+    """
+    parts = [version.get(name) for version in versions]
+    if parts and all(part == parts[0] for part in parts):
+        parts = parts[:1]
+        paths = [f"spec.{_OLDER_NAMES.get(name, name)}"]
+    else:
+        paths = [f"spec.versions[{i}].{name}" for i in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        if part:
+            yield path, part
 
 
 def _check_group(group: str) -> Iterator[FieldError]:
@@ -170,35 +181,47 @@ def _check_versions(versions: list[Json]) -> Iterator[FieldError]:
     for index, version in enumerate(versions):
         at = f"{path}[{index}]"
         yield from check_name(version["name"], f"{at}.name", "label")
-        yield from _check_schema(version, f"{at}.schema.openAPIV3Schema")
-        yield from _check_paths(version, at)
+        if not (version.get("schema") or {}).get("openAPIV3Schema"):
+            path = f"{at}.schema.openAPIV3Schema"
+            why = "schemas are required"
+            yield FieldError(path, "FieldValueRequired", why)
+    yield from _check_parts(versions)
 
 
-def _check_schema(version: Json, path: str) -> Iterator[FieldError]:
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    if not isinstance(schema, dict) or not schema:
-        yield FieldError(path, "FieldValueRequired", "schemas are required")
-        return
-    yield from check_structural(schema, path)
+def _check_parts(versions: list[Json]) -> Iterator[FieldError]:
+    for path, schema in _parts(versions, _SCHEMA):
+        if schema.get("openAPIV3Schema"):
+            at = f"{path}.openAPIV3Schema"
+            yield from check_structural(schema["openAPIV3Schema"], at)
+    for path, columns in _parts(versions, _COLUMNS):
+        for index, column in enumerate(columns):
+            yield from _check_column(column, f"{path}[{index}]")
+    for path, selectable in _parts(versions, _SELECTABLE):
+        for index, field in enumerate(selectable):
+            at = f"{path}[{index}].jsonPath"
+            yield from _check_path(field["jsonPath"], at)
+    for path, subresources in _parts(versions, _SUBRESOURCES):
+        for field, value in (subresources.get("scale") or {}).items():
+            yield from _check_scale(field, value, f"{path}.scale.{field}")
 
 
-def _check_paths(version: Json, at: str) -> Iterator[FieldError]:
-    columns = version.get("additionalPrinterColumns") or ()
-    for index, column in enumerate(columns):
-        path = f"{at}.additionalPrinterColumns[{index}]"
-        if column["type"] not in _TYPES:
-            why = "must be one of " + ",".join(_TYPES)
-            yield FieldError(
-                f"{path}.type", "FieldValueInvalid", why, column["type"]
-            )
-        yield from _check_path(column["jsonPath"], f"{path}.jsonPath")
-    for index, field in enumerate(version.get("selectableFields") or ()):
-        path = f"{at}.selectableFields[{index}].jsonPath"
-        yield from _check_path(field["jsonPath"], path)
-    scale = (version.get("subresources") or {}).get("scale") or {}
-    for field, value in scale.items():
-        path = f"{at}.subresources.scale.{field}"
-        yield from _check_path(value, path)
+def _check_column(column: Json, at: str) -> Iterator[FieldError]:
+    if column["type"] not in _TYPES:
+        why = "must be one of " + ",".join(_TYPES)
+        yield FieldError(
+            f"{at}.type", "FieldValueInvalid", why, column["type"]
+        )
+    yield from _check_path(column["jsonPath"], f"{at}.JSONPath")
+
+
+def _check_scale(field: str, value: str, at: str) -> Iterator[FieldError]:
+    faults = list(_check_path(value, at))
+    yield from faults
+    below = ".status." if field == "statusReplicasPath" else ".spec."
+    free = field == "labelSelectorPath"
+    if not faults and not free and not value.startswith(below):
+        why = f"should be a json path under {below.rstrip('.')}"
+        yield FieldError(at, "FieldValueInvalid", why, value)
 
 
 def _check_path(text: Any, path: str) -> Iterable[FieldError]:

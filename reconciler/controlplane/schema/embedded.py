@@ -43,12 +43,10 @@ def embedded_errors(
 def _identity_errors(value: dict[str, Any], path: str) -> Iterator[FieldError]:
     for name in ("apiVersion", "kind"):
         at = child(path, name)
-        if name not in value:
+        if value.get(name, "") == "":
             yield required(at)
         elif not isinstance(value[name], str):
             yield invalid(at, value[name], "must be a string")
-        elif not value[name]:
-            yield invalid(at, value[name], "must not be empty")
     if not isinstance(value.get("metadata", {}), dict):
         at = child(path, "metadata")
         yield invalid(at, value["metadata"], "must be an object")

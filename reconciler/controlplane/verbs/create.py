@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.controlplane.access import escalation
 from reconciler.controlplane.errors import (
     already_exists,
-    bad_request,
+    no_such_path,
     not_allowed,
 )
 from reconciler.controlplane.kinds.builtin import DEFINITIONS
@@ -40,7 +40,7 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
     """
     kind, namespace = call.kind, call.route.namespace
     if kind.namespaced and namespace is None:
-        raise not_allowed(kind)
+        raise no_such_path() if kind.custom else not_allowed(kind)
     strategy.check_place(obj, namespace, call.route.name, kind)
     obj = strategy.create(kind, obj, namespace)
     name = obj["metadata"]["name"]
@@ -65,7 +65,8 @@ def _check_definition(call: Call) -> None:
         return
     stored = call.store.current(Key(DEFINITIONS, "", call.kind.qualified))
     if stored is None or "deletionTimestamp" in stored.object()["metadata"]:
-        raise bad_request(
+        raise not_allowed(
+            call.kind,
             "create not allowed while custom resource definition is "
-            "terminating"
+            "terminating",
         )

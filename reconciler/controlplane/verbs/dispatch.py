@@ -70,7 +70,8 @@ def choose(method: str, kind: ResourceKind, route: Route) -> tuple[str, Verb]:
 
 
 def _misplaced(route: Route, kind: ResourceKind) -> ApiError:
-    return no_such_path() if route.name else not_allowed(kind)
+    nowhere = route.name or kind.custom
+    return no_such_path() if nowhere else not_allowed(kind)
 
 
 def _table(kind: ResourceKind, route: Route) -> dict[str, tuple[str, Verb]]:

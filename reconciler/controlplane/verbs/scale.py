@@ -6,6 +6,8 @@ import copy
 import dataclasses
 from typing import Any
 
+import orjson
+
 from reconciler.controlplane import media
 from reconciler.controlplane.errors import (
     bad_request,
@@ -48,8 +50,9 @@ async def update(call: Call) -> Answer:
         obj["metadata"]["resourceVersion"] = version
     plain = copy.copy(call)
     plain.route = dataclasses.replace(call.route, subresource="")
-    await replace(plain, live, obj)
-    return get(call)
+    written = await replace(plain, live, obj)
+    stored = written.obj or orjson.loads(written.raw or b"")
+    return Answer(obj=_scale(call, stored))
 
 
 def _wanted(call: Call, scale: Json) -> Json:

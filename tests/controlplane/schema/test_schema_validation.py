@@ -503,7 +503,7 @@ EMBEDDED = {
         (
             {"apiVersion": "", "kind": 5},
             [
-                'spec.apiVersion: Invalid value: "": must not be empty',
+                "spec.apiVersion: Required value",
                 "spec.kind: Invalid value: 5: must be a string",
             ],
         ),
