@@ -189,7 +189,7 @@ def _refuse(faults: Any) -> None:
         raise _SelectorError(fault.message())
 
 
-_OPERATORS = {
+_NAMED = {
     "In": "in",
     "NotIn": "notin",
     "Exists": "exists",
@@ -206,7 +206,7 @@ def matches_label_selector(selector: Json, labels: Json) -> bool:
     terms += [
         Requirement(
             entry.get("key", ""),
-            _OPERATORS.get(entry.get("operator", ""), "in"),
+            _NAMED.get(entry.get("operator", ""), "in"),
             frozenset(entry.get("values") or ()),
         )
         for entry in selector.get("matchExpressions") or ()
