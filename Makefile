@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 SHELL := /bin/bash
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo test test-native lint format bench crds clean
+.PHONY: help setup demo test test-api test-native conformance lint format bench crds clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -27,6 +27,16 @@ demo: setup ## Run the whole loop on this machine, in minutes
 # Two at a time, each file on one worker: modules share costly fixtures.
 test: setup ## Run all tests (PYTEST_ARGS="-m 'not slow'" for the quick ones)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 $(PYTEST_ARGS)
+
+# The suite asks for nothing that a kube-apiserver does not have, uses names
+# of its own, and removes what it made.
+test-api: setup ## API behaviour, of the server that KUBECONFIG names or ours
+	@$(BIN)/python -m pytest tests/controlplane/conformance \
+		$(if $(KUBECONFIG),--api-kubeconfig "$(KUBECONFIG)") $(PYTEST_ARGS)
+
+conformance: setup ## Run that suite on our server; write docs/controlplane.md
+	@$(BIN)/python -m pytest -q tests/controlplane/conformance \
+		--conformance-table docs/controlplane.md
 
 test-native: setup ## Kernels under sanitizers, ARM cross check, fuzzing
 	@scripts/test-native.sh $(VENV) $(PHASES)

@@ -198,6 +198,8 @@ async def test_json_patch_test_fails_with_422(api):
     code, obj = await api.patch(f"{api.widgets}/a", stale, JSON_PATCH)
     assert code == 200
     assert obj["metadata"]["finalizers"] == ["e.dev/x"]
+    # Nobody else would: its namespace could not go.
+    await api.patch(f"{api.widgets}/a", {"metadata": {"finalizers": None}})
 
 
 @conformance("a merge patch with an old resourceVersion conflicts (409)")
