@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from reconciler.cli.errors import CommandError
+
+_POLL_SECONDS = 0.5
+logger = logging.getLogger(__name__)
+
+
+class InUseError(CommandError):
+    """Another process holds the state directory."""
 
 
 @contextmanager
@@ -16,7 +25,8 @@ def exclusive(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; it vanishes with the process.
 
     Raises:
-        CommandError: another process holds it.
+        InUseError: another process holds it.
+        CommandError: the directory cannot be made.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -33,10 +43,32 @@ def exclusive(directory: Path) -> Iterator[None]:
             f"another `reconciler up` (pid {owner}) runs in {directory}; "
             "stop it or choose another --state"
         )
-        raise CommandError(msg) from None
+        raise InUseError(msg) from None
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+@asynccontextmanager
+async def exclusive_when_free(directory: Path) -> AsyncIterator[None]:
+    """Hold the directory's lock as soon as nobody else does.
+
+    Raises:
+        CommandError: the directory cannot be made.
+    """
+    with ExitStack() as held:
+        told = False
+        while True:
+            try:
+                held.enter_context(exclusive(directory))
+                break
+            except InUseError as error:
+                if not told:
+                    logger.warning("Waiting: %s", error)
+                told = True
+            # The kernel tells nobody that a lock became free.
+            await asyncio.sleep(_POLL_SECONDS)
+        yield

@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import DEFAULT_STATE
-from reconciler.engine.controller import TerminalError, TransientError
+from reconciler.engine.controller import Role, TerminalError, TransientError
 from reconciler.engine.paths import StateDirectory
+
+if TYPE_CHECKING:
+    from reconciler.engine.probes import Address
 from reconciler.runs.supervisor import GRACE_SECONDS
 
 RUN_GRACE_SECONDS = GRACE_SECONDS + 5.0
@@ -42,11 +45,21 @@ def add_parser(commands: Any) -> None:
         metavar="URL|DIR",
         help="also follow this config repository or directory",
     )
+    add_loop_options(parser, roles="controller,node")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of the embedded API server"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def add_loop_options(parser: argparse.ArgumentParser, *, roles: str) -> None:
+    """Options of whatever runs controllers."""
     parser.add_argument(
         "--roles",
-        default="controller,node",
+        default=roles,
         metavar="ROLES",
-        help="controller, node, or both (default)",
+        help=f"controller, node, or both separated by a comma ({roles})",
     )
     parser.add_argument(
         "--workers",
@@ -55,18 +68,12 @@ def add_parser(commands: Any) -> None:
         help="objects reconciled at the same time (4)",
     )
     parser.add_argument(
-        "--port", type=int, default=0, help="port of the embedded API server"
+        "--probes",
+        type=_address,
+        metavar="[HOST:]PORT",
+        help="answer /healthz, /readyz and /metrics there "
+        "(the host is 127.0.0.1 unless given)",
     )
-    parser.add_argument(
-        "--leader-elect",
-        action="store_true",
-        help="hold a Lease; for several replicas on a cluster",
-    )
-    parser.add_argument(
-        "--liveness", type=int, metavar="PORT", help="health on 127.0.0.1:PORT"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     from reconciler.cli.lock import exclusive
 
     started = time.monotonic()
-    _log(verbose=arguments.verbose)
+    log(verbose=arguments.verbose)
     root = Path(arguments.state) if arguments.state else DEFAULT_STATE
     state = StateDirectory(root.resolve())
     try:
@@ -104,7 +111,16 @@ def _positive(text: str) -> int:
     return value
 
 
-def roles_of(text: str) -> frozenset[str]:
+def _address(text: str) -> Address:
+    from reconciler.engine.probes import Address
+
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def roles_of(text: str) -> frozenset[Role]:
     """Parse ``--roles``.
 
     Raises:
@@ -112,13 +128,13 @@ def roles_of(text: str) -> frozenset[str]:
     """
     from reconciler.engine.app import ROLES
 
-    roles = frozenset(part.strip() for part in text.split(",") if part.strip())
-    unknown = roles - ROLES
-    if unknown or not roles:
+    words = {part.strip() for part in text.split(",") if part.strip()}
+    unknown = words - ROLES
+    if unknown or not words:
         names = ", ".join(sorted(unknown)) or "none given"
         msg = f"--roles: {names}; known are controller and node"
         raise CommandError(msg, code=2)
-    return roles
+    return frozenset(role for role in ROLES if role in words)
 
 
 @contextmanager
@@ -168,10 +184,9 @@ async def _up(
     app = App(
         wiring.controllers(node),
         ClientSettings(kubeconfig=kubeconfig),
-        roles=roles_of(arguments.roles),  # type: ignore[arg-type]
+        roles=roles_of(arguments.roles),
         workers=arguments.workers,
-        leader_elect=arguments.leader_elect,
-        liveness=arguments.liveness,
+        probes=arguments.probes,
     )
     await _install(app, arguments)
     announce = asyncio.create_task(_announce(ready, kubeconfig, started))
@@ -223,7 +238,8 @@ def stop_processes(node: Any) -> None:
         stack.callback(node.executor.stop_all, RUN_GRACE_SECONDS)
 
 
-def _log(*, verbose: bool) -> None:
+def log(*, verbose: bool) -> None:
+    """Log to stderr, without what kopf tells of itself."""
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -51,6 +51,7 @@ REPORT_LIMIT = 20
 class Node:
     """The processes and stores of one machine."""
 
+    name: str
     state: StateDirectory
     executor: LocalExecutor
     artifacts: ArtifactStore
@@ -58,9 +59,15 @@ class Node:
     server: ServerProcess
 
 
-def node_of(state: StateDirectory) -> Node:
-    """Everything that lives below one state directory."""
+def node_of(state: StateDirectory, name: str | None = None) -> Node:
+    """Everything that lives below one state directory.
+
+    Args:
+        state: where.
+        name: this node's, if not its host name.
+    """
     return Node(
+        name=name or platform.node() or "localhost",
         state=state,
         executor=LocalExecutor(state.runs),
         artifacts=ArtifactStore(state.artifacts),
@@ -162,7 +169,6 @@ def _suite_of(changed: Resource, objects: Objects) -> list[ObjectKey]:
 
 def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
     """Every controller, for both roles."""
-    name = platform.node() or "localhost"
     feedback = FeedbackSource(node.postgres)
     return (
         ConfigRepositoryController(
@@ -174,7 +180,7 @@ def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
         EvaluationSuiteController(
             reports, watches=(Watch(ModelGeneration, _suite_of),)
         ),
-        DatasetLayoutController(node.state.datasets, name),
+        DatasetLayoutController(node.state.datasets, node.name),
         ModelController(
             ServingAdapters(
                 node.state.datasets,

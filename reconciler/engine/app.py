@@ -13,12 +13,14 @@ import os
 import socket
 import time
 from collections.abc import (
+    AsyncIterator,
     Callable,
     Collection,
     Coroutine,
     Mapping,
     Sequence,
 )
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -34,9 +36,11 @@ from reconciler.engine.controller import (
 from reconciler.engine.credentials import ClientSettings
 from reconciler.engine.dispatch import Dispatcher
 from reconciler.engine.errors import NotFoundError
+from reconciler.engine.exposition import Exposition
 from reconciler.engine.lease import Lease, LeaseTerms
 from reconciler.engine.loop import Limits, Reconciler
 from reconciler.engine.metrics import Metrics
+from reconciler.engine.probes import Address, Answers, serve
 from reconciler.engine.queue import WorkQueue
 from reconciler.engine.recorder import EventRecorder
 from reconciler.engine.relist import Relister
@@ -50,6 +54,15 @@ _CANCEL_SECONDS = 5.0
 ROLES: frozenset[Role] = frozenset({"controller", "node"})
 
 
+Leading = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    """For a process that needs nothing but to lead."""
+    yield
+
+
 class Watcher(Protocol):
     """What tells us that objects change."""
 
@@ -57,7 +70,6 @@ class Watcher(Protocol):
         self,
         kinds: Sequence[type[Resource]],
         deliver: Callable[[str | None, Mapping[str, Any]], None],
-        probe: Callable[[], Mapping[str, Any]],
     ) -> None:
         """Begin, calling `deliver` in the current event loop."""
 
@@ -87,7 +99,9 @@ class App:
         grace: seconds that passes under way get at the end.
         limits: bounds of one pass.
         clock: the time that planners see.
-        liveness: port of the health endpoint on 127.0.0.1, or None.
+        probes: where health and metrics are answered, or None.
+        leading: entered before the first pass of a leader, left after its
+            last: what only one process may hold, such as a lock.
     """
 
     def __init__(
@@ -104,10 +118,11 @@ class App:
         grace: float = 10.0,
         limits: Limits | None = None,
         clock: Clock = utc_now,
-        liveness: int | None = None,
+        probes: Address | None = None,
+        leading: Leading | None = None,
     ) -> None:
         self.settings = settings or ClientSettings()
-        self.liveness = liveness
+        self._probes, self._leading = probes, leading or _nothing
         self._controllers = _by_kind(controllers, roles)
         self.kinds = _all_kinds(controllers, kinds)
         self._workers, self._grace = workers, grace
@@ -128,6 +143,7 @@ class App:
         self._through = WriteThrough(self.client, self._dispatcher.updated)
         self.recorder = EventRecorder(self.client, clock=clock)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = "not started"
         self._reconciler = Reconciler(
             self._controllers,
             self.store,
@@ -163,15 +179,28 @@ class App:
         self._loop = asyncio.get_running_loop()
         await self.client.open()
         try:
-            await self._lead(watcher, stop, ready)
+            async with self._answered():
+                await self._lead(watcher, stop, ready)
         finally:
             await self.client.close()
+
+    @asynccontextmanager
+    async def _answered(self) -> AsyncIterator[None]:
+        """With probes and metrics answered, if that was asked for."""
+        if self._probes is None:
+            yield
+            return
+        exposition = Exposition(self.metrics, self.store, self.queue)
+        answers = Answers(self.health, self.waiting, exposition.render)
+        async with serve(self._probes, answers):
+            yield
 
     def health(self) -> Mapping[str, Any]:
         """What the health endpoint tells."""
         last = self.metrics.last_turn
         idle = None if last is None else round(time.monotonic() - last, 1)
         return {
+            "leading": self.metrics.leading,
             "queue": len(self.queue),
             "inFlight": self.queue.in_flight,
             "passes": self.metrics.passes(),
@@ -179,6 +208,10 @@ class App:
             "statusWrites": self.metrics.status_writes,
             "secondsSinceLastPass": idle,
         }
+
+    def waiting(self) -> str:
+        """Why this process is not ready yet, or nothing."""
+        return self._waiting
 
     async def _lead(
         self, watcher: Watcher, stop: asyncio.Event, ready: asyncio.Event
@@ -188,6 +221,9 @@ class App:
             return
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         lease = Lease(self.client, identity, self._lease_terms)
+        # The kinds are there and we may list them: all that a standby needs.
+        await self._lists()
+        self._waiting = ""
         if not await _first(lease.acquire(), stop):
             return
         try:
@@ -203,6 +239,20 @@ class App:
         guards: Sequence[Coroutine[Any, Any, None]],
     ) -> None:
         leading = [asyncio.create_task(guard) for guard in guards]
+        try:
+            async with self._leading():
+                await self._reconcile(watcher, stop, ready, leading)
+        finally:
+            self.metrics.leading = False
+            await _cancel(leading)
+
+    async def _reconcile(
+        self,
+        watcher: Watcher,
+        stop: asyncio.Event,
+        ready: asyncio.Event,
+        leading: Sequence[asyncio.Task[None]],
+    ) -> None:
         background: list[asyncio.Future[Any]] = [*leading]
         workers: list[asyncio.Task[None]] = []
         try:
@@ -218,6 +268,7 @@ class App:
                 asyncio.create_task(watcher.ended()),
                 asyncio.create_task(stop.wait()),
             ]
+            self.metrics.leading, self._waiting = True, ""
             ready.set()
             logger.info("Reconciling %d kinds", len(self._controllers))
             await _until_any([*background, *workers], stop)
@@ -230,7 +281,7 @@ class App:
 
     async def _begin(self, watcher: Watcher) -> None:
         await self._list_all()
-        await watcher.start(self.kinds, self._deliver, self.health)
+        await watcher.start(self.kinds, self._deliver)
         self._dispatcher.enqueue_all()
 
     async def _wind_down(
@@ -247,11 +298,14 @@ class App:
         await self.recorder.close()
 
     async def _list_all(self) -> None:
-        lists = await asyncio.gather(
-            *(self._list(kind.definition.kind) for kind in self.kinds)
-        )
+        lists = await self._lists()
         for kind, raws in zip(self.kinds, lists, strict=True):
             self._dispatcher.seed(kind.definition.kind, raws)
+
+    async def _lists(self) -> Sequence[Sequence[Mapping[str, Any]]]:
+        return await asyncio.gather(
+            *(self._list(kind.definition.kind) for kind in self.kinds)
+        )
 
     async def _list(self, kind: str) -> Sequence[Mapping[str, Any]]:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -10,12 +12,24 @@ from typing import Literal
 Outcome = Literal["steady", "acted", "transient", "terminal", "internal"]
 
 
+BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, math.inf)
+"""Upper bounds of the histogram of passes, in seconds."""
+
+
 @dataclass
 class Turns:
     """Passes of one kind with one outcome."""
 
     count: int = 0
     seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
+    """Passes by duration, each counted once, in its bucket."""
+
+    def add(self, seconds: float) -> None:
+        """A pass ended."""
+        self.count += 1
+        self.seconds += seconds
+        self.buckets[bisect.bisect_left(BUCKETS, seconds)] += 1
 
 
 @dataclass
@@ -27,14 +41,15 @@ class Metrics:
     )
     status_writes: int = 0
     actions: int = 0
+    leading: bool = False
+    """Whether this process reconciles, rather than standing by."""
+
     last_turn: float | None = None
     """time.monotonic() of the end of the newest pass."""
 
     def turn(self, kind: str, outcome: Outcome, seconds: float) -> None:
         """A pass ended."""
-        turns = self.turns[kind, outcome]
-        turns.count += 1
-        turns.seconds += seconds
+        self.turns[kind, outcome].add(seconds)
         self.last_turn = time.monotonic()
 
     def passes(self, outcome: Outcome | None = None) -> int:

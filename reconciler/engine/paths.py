@@ -11,6 +11,8 @@ class StateDirectory:
     """The folders below one state directory."""
 
     root: Path
+    shared_artifacts: Path | None = None
+    """Where the artifacts are if not below the root: roles share them."""
 
     @property
     def controlplane(self) -> Path:
@@ -35,7 +37,7 @@ class StateDirectory:
     @property
     def artifacts(self) -> Path:
         """Content-addressed data and models."""
-        return self.root / "artifacts"
+        return self.shared_artifacts or self.root / "artifacts"
 
     @property
     def datasets(self) -> Path:

@@ -1,4 +1,4 @@
-"""kopf as the shell: watch streams, login, probes. No effects in handlers.
+"""kopf as the shell: watch streams and login. No effects in handlers.
 
 kopf runs in a thread with an event loop of its own, because at its end it
 cancels every task of its loop that it did not know at its start. Its only
@@ -32,7 +32,6 @@ from reconciler.engine.resource import GROUP, VERSION, Resource
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[str | None, Mapping[str, Any]], None]
-Probe = Callable[[], Mapping[str, Any]]
 Stop = Callable[[], object]
 
 # kopf takes its own finalizer off objects that no handler of it needs it
@@ -54,7 +53,7 @@ async def run(app: App, stop: asyncio.Event, ready: asyncio.Event) -> None:
         TransientError: the API server is out of reach at the start.
         TerminalError: a kind is not installed, or no credentials work.
     """
-    await app.run(KopfWatcher(app.settings, app.liveness), stop, ready)
+    await app.run(KopfWatcher(app.settings), stop, ready)
 
 
 class Backoffs:
@@ -76,13 +75,10 @@ class KopfWatcher:
 
     Args:
         settings: how to reach the API server.
-        liveness: port of the health endpoint on 127.0.0.1, or None.
     """
 
-    def __init__(
-        self, settings: ClientSettings, liveness: int | None = None
-    ) -> None:
-        self._settings, self._liveness = settings, liveness
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._running: tuple[asyncio.AbstractEventLoop, Stop] | None = None
@@ -92,7 +88,6 @@ class KopfWatcher:
         self,
         kinds: Sequence[type[Resource]],
         deliver: Deliver,
-        probe: Probe,
     ) -> None:
         """Start watching; returns when kopf runs.
 
@@ -103,7 +98,6 @@ class KopfWatcher:
             kinds: what to watch.
             deliver: called in the current event loop with the type of each
                 event and the object.
-            probe: what the health endpoint tells.
         """
         loop, begun = asyncio.get_running_loop(), asyncio.Event()
         self._ended = asyncio.Event()
@@ -117,7 +111,7 @@ class KopfWatcher:
 
             return told
 
-        watch = Watch(self._settings, kinds, hand_over, probe)
+        watch = Watch(self._settings, kinds, hand_over)
         self._thread = threading.Thread(
             target=self._main,
             args=(watch, tell(begun), tell(self._ended)),
@@ -211,18 +205,12 @@ class KopfWatcher:
             announcing.cancel()
 
     async def _operator(self, watch: Watch, started: asyncio.Event) -> None:
-        endpoint = (
-            f"http://127.0.0.1:{self._liveness}/healthz"
-            if self._liveness is not None
-            else None
-        )
         await kopf.operator(
             registry=_registry(watch),
             settings=_settings(),
             clusterwide=True,
             standalone=True,
             ready_flag=started,
-            liveness_endpoint=endpoint,
         )
 
 
@@ -233,7 +221,6 @@ class Watch:
     settings: ClientSettings
     kinds: Sequence[type[Resource]]
     deliver: Deliver
-    probe: Probe
 
     def listed(self) -> None:
         """Say that all kinds were listed, which no object tells if none is."""
@@ -275,10 +262,6 @@ def _registry(watch: Watch) -> kopf.OperatorRegistry:
             raise kopf.TemporaryError(
                 str(error), delay=_LOGIN_PAUSE
             ) from error
-
-    @kopf.on.probe(registry=registry, id="reconciler")
-    async def health(**_: Any) -> Mapping[str, Any]:
-        return watch.probe()
 
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
         watch.deliver(event["type"], event["object"])

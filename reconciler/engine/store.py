@@ -77,6 +77,10 @@ class ObjectStore:
         """The object with its raw form, or None."""
         return self._entries.get(key.kind, {}).get(key)
 
+    def kinds(self) -> Sequence[str]:
+        """Names of the kinds that are kept."""
+        return sorted(self._kinds)
+
     def keys(self, kind: str) -> Sequence[ObjectKey]:
         """Keys of all objects of a kind."""
         return sorted(self._entries.get(kind, {}))

@@ -26,10 +26,10 @@ class FakeWatcher:
         self.error = None
         self.hang = False
 
-    async def start(self, kinds, deliver, probe):
+    async def start(self, kinds, deliver):
         if self.hang:
             await asyncio.sleep(1e6)
-        self.kinds, self.probe = kinds, probe
+        self.kinds = kinds
         self.server.listener = deliver
 
     async def stop(self):
@@ -289,8 +289,12 @@ async def test_waiting_for_the_lead_ends_with_stop(new_toy, running):
     await first.ready.wait()
     second = running(controller, leader_elect=True, lease=TERMS)
     second.start()
+    assert second.app.waiting() == "not started"
     await asyncio.sleep(100)
     assert not second.ready.is_set()
+    assert second.app.waiting() == ""  # a standby is ready to take over
+    assert first.app.health()["leading"]
+    assert not second.app.health()["leading"]
     assert await second.end() < 0.1
     await first.end()
 

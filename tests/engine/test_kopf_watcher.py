@@ -169,7 +169,7 @@ async def watching(settings, widget_kind, monkeypatch):
     monkeypatch.setattr(shell, "Backoffs", lambda: (0.05,) * 1000)
     watcher, seen = KopfWatcher(settings), Seen()
     async with asyncio.timeout(10):
-        await watcher.start([widget_kind], seen, dict)
+        await watcher.start([widget_kind], seen)
         await until(lambda: "one" in seen.names and seen.lists == 1)
     yield watcher, seen
     async with asyncio.timeout(10):
@@ -232,7 +232,7 @@ async def test_a_start_that_waits_for_the_server_can_be_cut_off(
 ):
     moody.set(mood)
     watcher = KopfWatcher(settings)
-    starting = asyncio.create_task(watcher.start([widget_kind], Seen(), dict))
+    starting = asyncio.create_task(watcher.start([widget_kind], Seen()))
     await until(lambda: moody.requests > 0)
     starting.cancel()
     began = asyncio.get_running_loop().time()
@@ -242,7 +242,7 @@ async def test_a_start_that_waits_for_the_server_can_be_cut_off(
 
 async def test_stopping_at_once_is_not_missed(settings, widget_kind):
     watcher = KopfWatcher(settings)
-    starting = asyncio.create_task(watcher.start([widget_kind], Seen(), dict))
+    starting = asyncio.create_task(watcher.start([widget_kind], Seen()))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await watcher.stop()
@@ -256,7 +256,7 @@ async def test_credentials_that_are_not_there_yet_are_waited_for(
     text = settings.kubeconfig.read_text()
     settings.kubeconfig.unlink()
     watcher, seen = KopfWatcher(settings), Seen()
-    await watcher.start([widget_kind], seen, dict)
+    await watcher.start([widget_kind], seen)
     await asyncio.sleep(0.3)
     assert moody.requests == 0
     settings.kubeconfig.write_text(text)

@@ -1,0 +1,151 @@
+"""Health, readiness and metrics over HTTP, from a loop that runs."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from reconciler.engine.controller import TerminalError
+from reconciler.engine.exposition import Exposition
+from reconciler.engine.metrics import Metrics
+from reconciler.engine.probes import Address, Answers, serve
+from reconciler.engine.queue import WorkQueue
+from reconciler.engine.store import ObjectStore
+
+LOOPBACK = Address("127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("8081", "127.0.0.1", 8081),
+        (":8081", "127.0.0.1", 8081),
+        ("0.0.0.0:8081", "0.0.0.0", 8081),  # noqa: S104 only parsed
+        ("[::]:9", "::", 9),
+    ],
+)
+def test_an_address_is_read(text, host, port):
+    assert Address.parse(text) == Address(host, port)
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":99999", "a:-1"])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ValueError, match=r"is not \[HOST:\]PORT"):
+        Address.parse(text)
+
+
+@asynccontextmanager
+async def probes(answers):
+    async with (
+        serve(LOOPBACK, answers) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield session
+
+
+def answers(**changes):
+    given = {
+        "health": lambda: {"queue": 3},
+        "waiting": lambda: "",
+        "metrics": lambda: b"x 1\n",
+    }
+    return Answers(**(given | changes))
+
+
+async def test_a_loop_that_answers_is_healthy_and_says_how_it_is():
+    async with probes(answers()) as session, session.get("/healthz") as reply:
+        assert reply.status == 200
+        assert await reply.json() == {"status": "ok", "queue": 3}
+
+
+async def test_readiness_waits_and_says_for_what():
+    reasons = ["not started"]
+    ask = answers(waiting=lambda: reasons[0])
+    async with probes(ask) as session:
+        async with session.get("/readyz") as reply:
+            assert reply.status == 503
+            assert (await reply.json())["status"] == "not started"
+        reasons[0] = ""
+        async with session.get("/readyz") as reply:
+            assert reply.status == 200
+
+
+async def test_other_paths_tell_nothing():
+    async with probes(answers()) as session, session.get("/") as reply:
+        assert reply.status == 404
+
+
+async def test_a_port_in_use_is_named():
+    async with serve(LOOPBACK, answers()) as port:
+        with pytest.raises(TerminalError, match=f"127.0.0.1:{port}"):
+            async with serve(Address("127.0.0.1", port), answers()):
+                pass
+
+
+def samples(text):
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_what_the_loop_counted(widget_kind):
+    metrics, store = Metrics(), ObjectStore([widget_kind])
+    metrics.turn("Widget", "acted", 0.02)
+    metrics.turn("Widget", "steady", 0.004)
+    metrics.turn("Widget", "steady", 500.0)
+    metrics.actions, metrics.leading = 7, True
+    queue = WorkQueue()
+    queue.add("a")
+    found = samples(Exposition(metrics, store, queue).render())
+    assert found["reconciler_actions_total", ()] == 7
+    assert found["reconciler_leading", ()] == 1
+    assert found["reconciler_queue_depth", ()] == 1
+    steady = (("kind", "Widget"), ("outcome", "steady"))
+    assert found["reconciler_reconcile_total", steady] == 2
+    name = "reconciler_reconcile_duration_seconds"
+    of_kind = ("kind", "Widget")
+    assert found[f"{name}_count", (of_kind,)] == 3
+    assert found[f"{name}_sum", (of_kind,)] == pytest.approx(500.024)
+    for bound, count in (("0.01", 1), ("0.05", 2), ("60", 2), ("+Inf", 3)):
+        assert found[f"{name}_bucket", (of_kind, ("le", bound))] == count
+
+
+def test_each_object_tells_whether_it_is_ready(widget_kind, server):
+    store = ObjectStore([widget_kind])
+    ready = {"type": "Ready", "status": "False", "reason": "Odd\n"}
+    for name in ("a", "b"):
+        server.put(name)
+    store.update(
+        server.widget("a")
+        | {"spec": {"suspend": True}, "status": {"conditions": [ready]}}
+    )
+    store.update(server.widget("b"))
+    found = samples(Exposition(Metrics(), store, WorkQueue()).render())
+    labels = {
+        dict(labels)["name"]: dict(labels)
+        for (name, labels) in found
+        if name == "reconciler_resource_info"
+    }
+    assert labels["a"] == {
+        "kind": "Widget",
+        "namespace": "default",
+        "name": "a",
+        "ready": "False",
+        "reason": "Odd\n",
+        "suspend": "true",
+    }
+    assert (labels["b"]["ready"], labels["b"]["suspend"]) == (
+        "Unknown",
+        "false",
+    )
+
+
+async def test_metrics_say_what_they_are():
+    async with probes(answers()) as session, session.get("/metrics") as reply:
+        assert await reply.text() == "x 1\n"
+        assert reply.content_type == "text/plain"
