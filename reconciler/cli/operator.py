@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.up import add_loop_options, log, roles_of, stop_processes
+from reconciler.cli.up import (
+    add_loop_options,
+    address,
+    log,
+    roles_of,
+    stop_processes,
+)
 from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.paths import StateDirectory
 
@@ -45,6 +51,13 @@ def add_parser(commands: Any) -> None:
         "--artifacts",
         metavar="DIR",
         help="artifacts that both roles share (default: STATE/artifacts)",
+    )
+    parser.add_argument(
+        "--serve",
+        type=address,
+        metavar="[HOST:]PORT",
+        help="where models are served; Models' status.endpoint names it "
+        "(127.0.0.1, any port)",
     )
     parser.add_argument(
         "--leader-elect",
@@ -88,7 +101,7 @@ async def _operate(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     given = arguments.kubeconfig
-    node = wiring.node_of(state, arguments.node)
+    node = _node(state, arguments)
     app = App(
         wiring.controllers(node),
         ClientSettings(kubeconfig=Path(given) if given else None),
@@ -100,6 +113,15 @@ async def _operate(
         leading=lambda: _alone(state, node),
     )
     await shell.run(app, stop, asyncio.Event())
+
+
+def _node(state: StateDirectory, arguments: argparse.Namespace) -> Any:
+    from reconciler.cli import wiring
+
+    serve = arguments.serve
+    if serve is None:
+        return wiring.node_of(state, arguments.node)
+    return wiring.node_of(state, arguments.node, (serve.host, serve.port))
 
 
 @asynccontextmanager

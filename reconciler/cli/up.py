@@ -69,7 +69,7 @@ def add_loop_options(parser: argparse.ArgumentParser, *, roles: str) -> None:
     )
     parser.add_argument(
         "--probes",
-        type=_address,
+        type=address,
         metavar="[HOST:]PORT",
         help="answer /healthz, /readyz and /metrics there "
         "(the host is 127.0.0.1 unless given)",
@@ -111,7 +111,8 @@ def _positive(text: str) -> int:
     return value
 
 
-def _address(text: str) -> Address:
+def address(text: str) -> Address:
+    """Parse ``[HOST:]PORT``; for argparse."""
     from reconciler.engine.probes import Address
 
     try:

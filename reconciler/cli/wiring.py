@@ -41,7 +41,7 @@ from reconciler.gitops.controller import (
 )
 from reconciler.gitops.promotion import Promotion
 from reconciler.serving.devices import DeviceProbe
-from reconciler.serving.process import ServerProcess
+from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
 
 REPORT_LIMIT = 20
@@ -59,20 +59,26 @@ class Node:
     server: ServerProcess
 
 
-def node_of(state: StateDirectory, name: str | None = None) -> Node:
+def node_of(
+    state: StateDirectory,
+    name: str | None = None,
+    serve: tuple[str, int] = (LOOPBACK, 0),
+) -> Node:
     """Everything that lives below one state directory.
 
     Args:
         state: where.
         name: this node's, if not its host name.
+        serve: address and port of the process that serves models.
     """
+    host, port = serve
     return Node(
         name=name or platform.node() or "localhost",
         state=state,
         executor=LocalExecutor(state.runs),
         artifacts=ArtifactStore(state.artifacts),
         postgres=EmbeddedServer(state.postgres),
-        server=ServerProcess(state.serving),
+        server=ServerProcess(state.serving, host=host, port=port),
     )
 
 

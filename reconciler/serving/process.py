@@ -23,6 +23,7 @@ from reconciler.runs import lock
 from reconciler.serving.canary import child_environment
 from reconciler.serving.documents import ServerInfo, ServingState
 
+LOOPBACK = "127.0.0.1"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 OUTPUT_BYTES = 1 << 20
@@ -40,11 +41,13 @@ class ServerProcess:
     Args:
         state: the directory STATE/serving.
         datasets: directories that versions must lie in; none: anywhere.
+        host: the address that it listens on, which its URL names.
         port: 0 keeps the last port, or takes any.
     """
 
     state: Path
     datasets: tuple[Path, ...] = ()
+    host: str = LOOPBACK
     port: int = 0
 
     @property
@@ -141,7 +144,8 @@ class ServerProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         root = self.files.root
         command = [sys.executable, "-m", "reconciler.serving.server"]
-        command += ["--state", str(root), "--port", str(self.port)]
+        command += ["--state", str(root)]
+        command += ["--host", self.host, "--port", str(self.port)]
         if self.datasets:
             command += [
                 "--datasets",

@@ -25,16 +25,17 @@ from reconciler.engine.conditions import timestamp
 from reconciler.runs import lock
 from reconciler.serving.api import Api
 from reconciler.serving.documents import ServerInfo, ServingState
-from reconciler.serving.process import start_ticks
+from reconciler.serving.process import LOOPBACK, start_ticks
 from reconciler.serving.watch import Fleet
 
-HOST = "127.0.0.1"
 SHUTDOWN_SECONDS = 5.0
 LOG_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
 
 
-async def serve(state: ServingState, roots: Sequence[Path], port: int) -> None:
+async def serve(
+    state: ServingState, roots: Sequence[Path], host: str, port: int
+) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -48,9 +49,9 @@ async def serve(state: ServingState, roots: Sequence[Path], port: int) -> None:
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()
-    listener = listen(port, state.server())
+    listener = listen(host, port, state.server())
     await web.SockSite(runner, listener).start()
-    state.write_server(_info(listener.getsockname()[1]))
+    state.write_server(_info(host, listener.getsockname()[1]))
     try:
         await fleet.follow(stop)
     finally:
@@ -58,8 +59,8 @@ async def serve(state: ServingState, roots: Sequence[Path], port: int) -> None:
         api.admission.close()
 
 
-def listen(port: int, before: ServerInfo | None) -> socket.socket:
-    """A socket on the loopback address.
+def listen(host: str, port: int, before: ServerInfo | None) -> socket.socket:
+    """A socket on an address of this machine.
 
     Port 0 means the port of the last time, or any if another program has it
     now.
@@ -69,30 +70,33 @@ def listen(port: int, before: ServerInfo | None) -> socket.socket:
     """
     if port == 0 and before is not None:
         try:
-            return _bind(before.port)
+            return _bind(host, before.port)
         except OSError as error:
             _LOG.warning("port %d: %s", before.port, error.strerror)
-    return _bind(port)
+    return _bind(host, port)
 
 
-def _bind(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def _info(port: int) -> ServerInfo:
+def _info(host: str, port: int) -> ServerInfo:
     pid = os.getpid()
     return ServerInfo(
         pid=pid,
         start_ticks=start_ticks(pid) or 0,
         port=port,
-        url=f"http://{HOST}:{port}",
+        url=f"http://[{host}]:{port}"
+        if ":" in host
+        else f"http://{host}:{port}",
         started_at=timestamp(datetime.now(UTC)),
     )
 
@@ -121,6 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="directories that versions must lie in; default: anywhere",
     )
+    parser.add_argument(
+        "--host", default=LOOPBACK, help="address of this machine to listen on"
+    )
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args(argv)
     state = ServingState(options.state.resolve())
@@ -131,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     lock.write_holder(handle, os.getpid())
     _log_to(state.root / "server.log")
-    asyncio.run(serve(state, options.datasets, options.port))
+    asyncio.run(serve(state, options.datasets, options.host, options.port))
     os.close(handle)
     return 0
 

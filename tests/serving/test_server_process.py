@@ -238,12 +238,12 @@ def test_without_its_lock_a_live_pid_is_not_the_server(
 
 
 def test_the_last_port_is_kept_if_it_is_free() -> None:
-    with listen(0, None) as listener:
+    with listen("127.0.0.1", 0, None) as listener:
         port = listener.getsockname()[1]
         listener.listen()
-        with listen(0, info_of(1, 1, port)) as other:
+        with listen("127.0.0.1", 0, info_of(1, 1, port)) as other:
             assert other.getsockname()[1] != port
-    with listen(0, info_of(1, 1, port)) as again:
+    with listen("127.0.0.1", 0, info_of(1, 1, port)) as again:
         assert again.getsockname() == ("127.0.0.1", port)
 
 
