@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -157,10 +158,12 @@ class Api:
             headers={hdrs.CONTENT_TYPE: rendering.content_type(accepted)}
         )
         _warn(response, call)
-        await response.prepare(request)
-        async for chunk in watch.watch(call, terms, frames):
-            await response.write(chunk)
-        await response.write_eof()
+        # A watcher that is gone, at any moment, is no error of anybody.
+        with suppress(ConnectionResetError):
+            await response.prepare(request)
+            async for chunk in watch.watch(call, terms, frames):
+                await response.write(chunk)
+            await response.write_eof()
         return response
 
 

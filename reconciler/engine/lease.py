@@ -99,7 +99,8 @@ class Lease:
                         break
             except (TransientError, TimeoutError) as error:
                 # Of a conflict too: our own renewal, whose reply was lost.
-                logger.warning("Lease not renewed: %s", error)
+                text = str(error) or "no answer in time"
+                logger.warning("Lease not renewed: %s", text)
                 pause = self._terms.renew / 5
         logger.error("No longer leading as %s", self._identity)
 
