@@ -7,7 +7,8 @@ TORCH := torch==2.13.0
 SHELL := /bin/bash
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo test test-api test-native conformance lint format bench crds clean
+.PHONY: help setup demo test test-api test-native conformance lint format \
+	bench crds wheel runtime clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -47,6 +48,7 @@ lint: setup ## Format, lint, types, layers, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m reconciler.cli.crds --check crds
+	@$(BIN)/hadolint Containerfile
 
 format: setup ## Rewrite files as the formatter wants them
 	@$(BIN)/ruff format .
@@ -58,5 +60,19 @@ bench: setup ## Run the benchmarks, side by side with their peers
 crds: setup ## Generate crds/ from the kinds
 	@$(BIN)/python -m reconciler.cli.crds crds
 
+# The two steps of the Containerfile; they need no set-up.
+DIST ?= dist
+wheel: ## Build DIST/*.whl in an environment of its own
+	@rm -rf "$(DIST)"
+	@$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps \
+		-w "$(DIST)" .
+	@ls "$(DIST)"
+
+ROLE ?= node
+PREFIX ?= build/runtime
+runtime: ## Install that wheel for ROLE=controller|node in PREFIX
+	@scripts/runtime.sh "$(PYTHON)" "$(DIST)" "$(ROLE)" "$(PREFIX)" \
+		"$(TORCH)" "$(TORCH_INDEX)"
+
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) build .demo .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache

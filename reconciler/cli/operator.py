@@ -117,11 +117,12 @@ async def _operate(
 
 def _node(state: StateDirectory, arguments: argparse.Namespace) -> Any:
     from reconciler.cli import wiring
+    from reconciler.storage.placement import Place
 
-    serve = arguments.serve
+    place, serve = Place(arguments.node, alone=False), arguments.serve
     if serve is None:
-        return wiring.node_of(state, arguments.node)
-    return wiring.node_of(state, arguments.node, (serve.host, serve.port))
+        return wiring.node_of(state, place)
+    return wiring.node_of(state, place, (serve.host, serve.port))
 
 
 @asynccontextmanager

@@ -43,6 +43,7 @@ from reconciler.gitops.promotion import Promotion
 from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
+from reconciler.storage.placement import Place
 
 REPORT_LIMIT = 20
 
@@ -51,7 +52,7 @@ REPORT_LIMIT = 20
 class Node:
     """The processes and stores of one machine."""
 
-    name: str
+    place: Place
     state: StateDirectory
     executor: LocalExecutor
     artifacts: ArtifactStore
@@ -61,19 +62,19 @@ class Node:
 
 def node_of(
     state: StateDirectory,
-    name: str | None = None,
+    place: Place | None = None,
     serve: tuple[str, int] = (LOOPBACK, 0),
 ) -> Node:
     """Everything that lives below one state directory.
 
     Args:
         state: where.
-        name: this node's, if not its host name.
+        place: this node, unless it is the only one.
         serve: address and port of the process that serves models.
     """
     host, port = serve
     return Node(
-        name=name or platform.node() or "localhost",
+        place=place or Place(platform.node() or "localhost"),
         state=state,
         executor=LocalExecutor(state.runs),
         artifacts=ArtifactStore(state.artifacts),
@@ -186,9 +187,10 @@ def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
         EvaluationSuiteController(
             reports, watches=(Watch(ModelGeneration, _suite_of),)
         ),
-        DatasetLayoutController(node.state.datasets, node.name),
+        DatasetLayoutController(node.state.datasets, node.place),
         ModelController(
             ServingAdapters(
+                node.place,
                 node.state.datasets,
                 node.artifacts,
                 node.server,

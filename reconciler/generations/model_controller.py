@@ -47,6 +47,7 @@ from reconciler.serving.process import (
 )
 from reconciler.storage.backend import layout_backend
 from reconciler.storage.errors import StorageError
+from reconciler.storage.placement import Place
 from reconciler.storage.resource import DatasetLayout
 from reconciler.storage.tree import TreeBackend
 
@@ -62,6 +63,9 @@ Devices = Callable[[Sequence[str]], Choice]
 @dataclass(frozen=True)
 class Adapters:
     """The outside of a model's controller."""
+
+    place: Place
+    """This node: it serves the models whose data it holds."""
 
     datasets: Path
     """Root of layouts that name no path."""
@@ -110,6 +114,8 @@ class ModelController:
             if wanted
             else None
         )
+        if not self._is_here(objects, desired):
+            return Observed(ours=False, wanted=asked)
         layout = _layout(objects, desired)
         if desired.deleting:
             return Observed(wanted=asked, held=self._holds(desired, layout))
@@ -144,6 +150,18 @@ class ModelController:
             wanted=asked if self._is_there(backend, dataset, wanted) else None,
             served=self._served(name) if info else None,
         )
+
+    def _is_here(self, objects: Objects, desired: Model) -> bool:
+        """Whether this node is the one to act.
+
+        Any may say of a model that its layout is missing: they say the same.
+        """
+        layout = objects.get(
+            DatasetLayout,
+            desired.metadata.namespace,
+            desired.spec.storage.layout_ref.name,
+        )
+        return layout is None or self._adapters.place.holds(layout)
 
     def _is_there(
         self, backend: TreeBackend, dataset: str, wanted: Desired | None

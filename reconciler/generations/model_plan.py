@@ -57,6 +57,9 @@ class Served:
 class Observed:
     """What a model's controller sees."""
 
+    ours: bool = True
+    """Whether this node holds the model's data; another one acts if not."""
+
     generations: Sequence[ModelGeneration] = ()
     missing: str | None = None
     """The first thing that it refers to and that is not there (yet)."""
@@ -115,9 +118,19 @@ def _pin_is_behind(record: PromotionRecord, pin: str | None) -> bool:
 
 def plan(desired: Model, observed: Observed, now: datetime) -> Plan[Status]:
     """Decide the next step of a model."""
+    if not observed.ours:
+        return _elsewhere(desired, observed)
     if desired.deleting:
         return _delete(desired, observed)
     return _Planner(desired, observed, now).plan()
+
+
+def _elsewhere(desired: Model, observed: Observed) -> Plan[Status]:
+    """Another node serves it; stop if we did before its data was moved."""
+    if observed.wanted is None:
+        return Plan(desired.status)
+    key = action_key(desired.metadata.uid, "undeploy")
+    return Plan(desired.status, (Undeploy(key),))
 
 
 def _delete(desired: Model, observed: Observed) -> Plan[Status]:

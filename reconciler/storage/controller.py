@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from reconciler.storage.errors import (
 )
 from reconciler.storage.inspection import Inspection
 from reconciler.storage.ownership import claim, destroy
+from reconciler.storage.placement import Place
 from reconciler.storage.plan import (
     ClaimRoot,
     DestroyLayout,
@@ -42,7 +44,7 @@ class DatasetLayoutController:
 
     Args:
         settings_root: directory for layouts that name no path.
-        node: name of this node; layouts of other nodes are left alone.
+        place: this node; layouts of other nodes are left alone.
     """
 
     kind = DatasetLayout
@@ -50,9 +52,9 @@ class DatasetLayoutController:
     finalizer = True
     watches: Sequence[Watch] = ()
 
-    def __init__(self, settings_root: Path, node: str) -> None:
+    def __init__(self, settings_root: Path, place: Place) -> None:
         self._settings_root = settings_root
-        self._node = node
+        self._place = place
         self._inspection = Inspection()
 
     async def observe(
@@ -65,8 +67,12 @@ class DatasetLayoutController:
         Raises:
             TransientError: it cannot be read.
         """
-        if desired.spec.target.node not in {None, self._node}:
+        if not self._place.may_take(desired):
             return LayoutFacts(ours=False)
+        facts = await self._look(desired)
+        return replace(facts, node=self._place.node)
+
+    async def _look(self, desired: DatasetLayout) -> LayoutFacts:
         backend = layout_backend(self._settings_root, desired)
         if desired.spec.suspend and not desired.deleting:
             return LayoutFacts(root=str(backend.root))

@@ -49,7 +49,10 @@ class LayoutFacts:
     """A root directory as found on the disk."""
 
     ours: bool = True
-    """Whether this node is the one that the layout names."""
+    """Whether the layout is kept by the node that we run on."""
+
+    node: str | None = None
+    """That node."""
 
     root: str = ""
     owner: str | None = None
@@ -204,6 +207,9 @@ def _report(
     actions: tuple[Action, ...],
     now: datetime,
 ) -> DatasetLayoutStatus:
+    # Told before anything is done, so that other nodes keep off.
+    kept = desired.status.model_copy(update={"node": facts.node})
+    desired = desired.model_copy(update={"status": kept})
     conditions = _conditions(desired, now)
     if desired.spec.suspend:
         conditions.stalled("Suspended", "spec.suspend is set")

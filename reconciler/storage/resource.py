@@ -26,7 +26,8 @@ class Target(Part):
     node: str | None = Field(
         default=None,
         max_length=253,
-        description="Node that holds the data; unset means the only one.",
+        description="Node that holds the data; unset means the only one, or "
+        "the first that sees the layout (see status.node).",
     )
     backend: Literal["auto", "tree"] = Field(
         default="auto",
@@ -108,6 +109,9 @@ class DatasetStatus(StatusPart):
 class DatasetLayoutStatus(Status):
     """Observed state of a DatasetLayout."""
 
+    node: str | None = Field(
+        default=None, max_length=253, description="Node that holds the data."
+    )
     backend: str | None = Field(
         default=None, max_length=32, description="The backend in use."
     )

@@ -306,9 +306,10 @@ def test_every_field_of_a_spec_is_explained(kind):
 
 
 def test_files_are_written_once_and_checked(tmp_path, widget_kind):
-    assert write_crds([widget_kind], tmp_path, check=True) == ["widgets.yaml"]
+    both = ["kustomization.yaml", "widgets.yaml"]
+    assert write_crds([widget_kind], tmp_path, check=True) == both
     assert list(tmp_path.iterdir()) == []
-    assert write_crds([widget_kind], tmp_path, check=False) == ["widgets.yaml"]
+    assert write_crds([widget_kind], tmp_path, check=False) == both
     assert write_crds([widget_kind], tmp_path, check=False) == []
     path = tmp_path / "widgets.yaml"
     path.write_text(path.read_text().replace("wdg", "gdw"))
@@ -318,9 +319,11 @@ def test_files_are_written_once_and_checked(tmp_path, widget_kind):
 def test_files_of_kinds_that_are_no_more_are_removed(tmp_path, widget_kind):
     write_crds([widget_kind], tmp_path, check=False)
     (tmp_path / "mine.yaml").write_text("by hand: true\n")
-    assert write_crds([], tmp_path, check=True) == ["widgets.yaml"]
-    assert write_crds([], tmp_path, check=False) == ["widgets.yaml"]
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    both = ["kustomization.yaml", "widgets.yaml"]
+    assert write_crds([], tmp_path, check=True) == both
+    assert write_crds([], tmp_path, check=False) == both
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"kustomization.yaml", "mine.yaml"}
 
 
 def test_the_command_says_what_is_out_of_date(tmp_path, capsys):

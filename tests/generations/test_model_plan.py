@@ -368,3 +368,11 @@ def test_applying_plans_leads_to_an_empty_plan(outcomes, pin, mode) -> None:
     if production is not None:
         index = int(production.generation.removeprefix("m-")) - 1
         assert outcomes[index], "only what passed its gate ever serves"
+
+
+def test_a_model_whose_data_is_on_another_node_is_left_to_it() -> None:
+    serving = Observed(ours=False, wanted=("one", "sha256:1", "CPU"))
+    (action,) = plan(model(), serving, NOW).actions
+    assert isinstance(action, Undeploy)
+    idle = plan(model(), Observed(ours=False), NOW)
+    assert (idle.actions, idle.status) == ((), model().status)

@@ -18,6 +18,7 @@ from reconciler.engine.controller import (
 from reconciler.engine.plan import Action
 from reconciler.storage.backend import layout_backend, layout_root
 from reconciler.storage.controller import DatasetLayoutController
+from reconciler.storage.placement import Place
 from reconciler.storage.plan import (
     ClaimRoot,
     DestroyLayout,
@@ -85,7 +86,7 @@ def world(tmp_path):
                 "spec": {"datasets": [{"name": "docs"}], **spec},
             }
         )
-        controller = DatasetLayoutController(tmp_path / "state", "here")
+        controller = DatasetLayoutController(tmp_path / "state", Place("here"))
         return World(controller, live)
 
     return make
