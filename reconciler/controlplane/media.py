@@ -65,7 +65,9 @@ def _quality(entry: MediaRange) -> float:
 
 
 def negotiate(
-    header: str, transforms: Collection[tuple[str, str]] = ()
+    header: str,
+    transforms: Collection[tuple[str, str]] = (),
+    types: Collection[str] = (),
 ) -> MediaRange:
     """The first acceptable entry that can be produced.
 
@@ -73,6 +75,7 @@ def negotiate(
         header: The Accept header; empty accepts JSON.
         transforms: Forms the object can be shown as besides itself, with
             the version of the form: ``("Table", "v1")``.
+        types: What it can be besides JSON.
 
     Raises:
         ApiError: 406, nothing acceptable can be produced.
@@ -81,9 +84,11 @@ def negotiate(
         if entry.type in _ANY:
             return MediaRange(JSON)
         form = (entry.transform, entry.parameters.get("v", ""))
+        if entry.type in types:
+            return entry
         if entry.type == JSON and (not form[0] or form in transforms):
             return entry
-    raise not_acceptable([JSON])
+    raise not_acceptable([JSON, *types])
 
 
 def parse(body: bytes, content_type: str) -> tuple[Any, list[str]]:

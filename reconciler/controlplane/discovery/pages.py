@@ -15,6 +15,7 @@ from reconciler.controlplane.discovery import aggregated, legacy
 from reconciler.controlplane.discovery.health import ENDPOINTS, health
 from reconciler.controlplane.discovery.schemas import Documents
 from reconciler.controlplane.kinds.registry import Registry
+from reconciler.controlplane.wire import swagger
 
 Json = dict[str, Any]
 
@@ -109,12 +110,19 @@ class Pages:
 
     def _openapi(self, path: str, accept: str) -> Page | None:
         if path == _SWAGGER:
-            media.negotiate(accept)
-            return Page(self._documents.merged())
+            return self._swagger(accept)
         if path == _OPENAPI:
             return _json(self._documents.index())
         text = self._documents.document(path.removeprefix(f"{_OPENAPI}/"))
         return None if text is None else Page(text)
+
+    def _swagger(self, accept: str) -> Page:
+        form = media.negotiate(accept, types=(swagger.MEDIA_TYPE,))
+        text = self._documents.merged()
+        if form.type == media.JSON:
+            return Page(text)
+        encoded = swagger.document(orjson.loads(text))
+        return Page(encoded, swagger.ANSWERED)
 
     def _root(self, path: str, accept: str) -> Page:
         accepted = media.negotiate(accept, aggregated.FORMS)
