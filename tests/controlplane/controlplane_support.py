@@ -152,6 +152,12 @@ def widget_crd(names=EXAMPLE, **version):
                             "jsonPath": ".spec.size",
                         },
                         {"name": "Ready", "type": "string", "jsonPath": READY},
+                        {
+                            "name": "Color",
+                            "type": "string",
+                            "jsonPath": ".spec.color",
+                            "priority": 1,
+                        },
                     ],
                     "selectableFields": [{"jsonPath": ".spec.color"}],
                     "schema": {"openAPIV3Schema": copy.deepcopy(SCHEMA)},

@@ -123,7 +123,7 @@ async def test_table_and_partial_forms(api):
     table = await api.ok("GET", api.widgets, headers={"Accept": TABLE})
     assert table["kind"] == "Table"
     names = [column["name"] for column in table["columnDefinitions"]]
-    assert names == ["Name", "Size", "Ready"]
+    assert names == ["Name", "Size", "Ready", "Color"]
     assert table["rows"][0]["cells"] == ["a", 3, None]
     assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
     partial = (

@@ -170,7 +170,7 @@ async def test_table_frames(api):
         await api.patch(f"{api.widgets}/a", {"spec": {"size": 4}})
         second = (await following())["object"]
     assert first["rows"][0]["cells"][:2] == ["a", 3]
-    assert len(first["columnDefinitions"]) == 3
+    assert len(first["columnDefinitions"]) == 4
     assert second["columnDefinitions"] == []
     assert second["rows"][0]["cells"][:2] == ["a", 4]
 
