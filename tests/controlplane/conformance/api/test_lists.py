@@ -124,7 +124,7 @@ async def test_table_and_partial_forms(api):
     assert table["kind"] == "Table"
     names = [column["name"] for column in table["columnDefinitions"]]
     assert names == ["Name", "Size", "Ready", "Color"]
-    assert table["rows"][0]["cells"] == ["a", 3, None]
+    assert table["rows"][0]["cells"] == ["a", 3, None, "red"]
     assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
     partial = (
         "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
