@@ -15,6 +15,7 @@ from reconciler.controlplane.access import bootstrap
 from reconciler.controlplane.access.authenticator import Authenticator
 from reconciler.controlplane.access.authorizer import Authorizer
 from reconciler.controlplane.access.tokens import Tokens
+from reconciler.controlplane.admission.chain import Admission
 from reconciler.controlplane.app import Api
 from reconciler.controlplane.kinds import definitions
 from reconciler.controlplane.kinds.builtin import (
@@ -178,6 +179,9 @@ class ControlPlane:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._cluster is not None:
+            await self._cluster.admission.close()
+            self._cluster = None
         if self._store is not None:
             await self._store.close()
             self._store = None
@@ -234,6 +238,7 @@ def _cluster(store: Store, identity: credentials.Credentials) -> Cluster:
         Authenticator(identity.token, tokens, store),
         Authorizer(store),
         tokens,
+        Admission(store),
     )
 
 

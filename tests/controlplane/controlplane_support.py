@@ -4,6 +4,8 @@ import asyncio
 import base64
 import contextlib
 import copy
+import datetime as dt
+import ipaddress
 import json
 import os
 import signal
@@ -17,6 +19,9 @@ from pathlib import Path
 
 import aiohttp
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 GROUP = "example.dev"
 WIDGETS = f"/apis/{GROUP}/v1/namespaces/default/widgets"
@@ -401,3 +406,32 @@ class ServerProcess:
         self.process.stdout.close()
         self.process.stderr.close()
         return self.process.returncode
+
+
+def certificate():
+    """A self-made certificate for 127.0.0.1 and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hook")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    authority = x509.BasicConstraints(ca=True, path_length=0)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(authority, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        built.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )

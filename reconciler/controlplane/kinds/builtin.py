@@ -13,6 +13,7 @@ from reconciler.controlplane.kinds import (
     event_forms,
     rbac,
     secrets,
+    webhooks,
 )
 from reconciler.controlplane.kinds.model import Column, Hooks, ResourceKind
 from reconciler.controlplane.kinds.registry import Registry
@@ -47,6 +48,7 @@ def builtin_registry() -> Registry:
         *_events(),
         _lease(),
         *rbac.kinds(),
+        *webhooks.kinds(),
         _definition(_taken(registry)),
         *_reviews(),
     ]

@@ -13,6 +13,7 @@ from reconciler.controlplane.access.authorizer import Authorizer
 from reconciler.controlplane.access.identity import NOBODY, User
 from reconciler.controlplane.access.rules import Request
 from reconciler.controlplane.access.tokens import Tokens
+from reconciler.controlplane.admission.chain import Admission
 from reconciler.controlplane.errors import (
     Cause,
     bad_request,
@@ -48,6 +49,7 @@ class Cluster:
     authenticator: Authenticator
     authorizer: Authorizer
     tokens: Tokens
+    admission: Admission
 
 
 @dataclass

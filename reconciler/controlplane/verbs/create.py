@@ -13,7 +13,7 @@ from reconciler.controlplane.errors import (
 from reconciler.controlplane.kinds.builtin import DEFINITIONS
 from reconciler.controlplane.objects import form, strategy
 from reconciler.controlplane.storage.record import Key
-from reconciler.controlplane.verbs import ownership
+from reconciler.controlplane.verbs import admit, ownership
 from reconciler.controlplane.verbs.call import Answer, Call, check_namespace
 
 Json = dict[str, Any]
@@ -42,7 +42,14 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
     if kind.namespaced and namespace is None:
         raise no_such_path() if kind.custom else not_allowed(kind)
     strategy.check_place(obj, namespace, call.route.name, kind)
+    gate = admit.gate(call, "CREATE")
+    if gate is not None:
+        check_namespace(call, obj["metadata"].get("name", ""))
+        obj = await gate.mutated(obj, None)
+        strategy.check_place(obj, namespace, call.route.name, kind)
     obj = strategy.create(kind, obj, namespace)
+    if gate is not None:
+        await gate.validated(obj, None)
     name = obj["metadata"]["name"]
     check_namespace(call, name)
     _check_definition(call)

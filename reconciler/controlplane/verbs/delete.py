@@ -18,6 +18,7 @@ from reconciler.controlplane.objects.metadata import now_text
 from reconciler.controlplane.schema.errors import not_supported
 from reconciler.controlplane.storage.record import Key, Stored
 from reconciler.controlplane.storage.store import Store
+from reconciler.controlplane.verbs import admit
 from reconciler.controlplane.verbs.call import Answer, Call
 from reconciler.controlplane.verbs.read import collect
 from reconciler.controlplane.verbs.update import finished
@@ -91,6 +92,10 @@ async def delete(call: Call) -> Answer:
     live = call.live()
     check_preconditions(call, live, options)
     _check_permanent(call)
+    gate = admit.gate(call, "DELETE")
+    if gate is not None:
+        await gate.deleted(form.read(call.kind, live))
+        gate.unchanged(live)
     return await _delete(call, live, options)
 
 
@@ -199,8 +204,11 @@ async def delete_collection(call: Call) -> Answer:
     options = options_of(call)
     limit = call.number("limit") or None
     page = collect(call, call.selector(), limit)
+    gate = admit.gate(call, "DELETE")
     waits = []
     for stored in page.items:
+        if gate is not None:
+            await gate.deleted(form.read(call.kind, stored))
         live = call.store.current(Key(*stored.key))
         if live is None or options.dry_run:
             continue

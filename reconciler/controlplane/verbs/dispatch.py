@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from reconciler.controlplane.errors import (
     ApiError,
+    modified,
     no_such_path,
     not_allowed,
 )
@@ -20,9 +21,13 @@ from reconciler.controlplane.verbs import (
     token,
     update,
 )
+from reconciler.controlplane.verbs.admit import OvertakenError
 from reconciler.controlplane.verbs.call import Answer, Call
 
 Verb = Callable[[Call], Answer] | Callable[[Call], Awaitable[Answer]]
+
+ATTEMPTS = 5
+"""Times that a request is carried out while others write its object."""
 
 _COLLECTION: dict[str, tuple[str, Verb]] = {
     "GET": ("list", read.listing),
@@ -93,14 +98,23 @@ def _table(kind: ResourceKind, route: Route) -> dict[str, tuple[str, Verb]]:
 async def run(call: Call, verb: Verb) -> Answer:
     """Run a verb; its failures are told after what they are based on.
 
-    A failure may follow from a write that is not on disk yet.
+    A failure may follow from a write that is not on disk yet. What webhooks
+    were asked about may be outdated by the time they answer; then the verb
+    is run again, and finds a conflict if the client named a version.
 
     Raises:
         ApiError: Whatever the verb refuses.
     """
     try:
-        outcome = verb(call)
-        return outcome if isinstance(outcome, Answer) else await outcome
+        for _ in range(ATTEMPTS):
+            try:
+                outcome = verb(call)
+                if isinstance(outcome, Answer):
+                    return outcome
+                return await outcome
+            except OvertakenError:
+                call.policy.warnings.clear()
+        raise modified(call.kind, call.route.name)
     except ApiError:
         await call.store.settled()
         raise

@@ -18,6 +18,7 @@ from reconciler.controlplane.kinds.model import ScalePaths
 from reconciler.controlplane.objects import form
 from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.schema.jsonpath import jsonpath
+from reconciler.controlplane.verbs import admit
 from reconciler.controlplane.verbs.call import Answer, Call
 from reconciler.controlplane.verbs.update import patched, replace
 
@@ -43,14 +44,20 @@ async def update(call: Call) -> Answer:
     """
     live = call.live()
     obj = form.read(call.kind, live)
-    body = _wanted(call, _scale(call, obj))
+    before = _scale(call, obj)
+    body = _wanted(call, before)
+    gate = admit.gate(call, "UPDATE", ("autoscaling", "v1", "Scale"))
+    if gate is not None:
+        body = await gate.mutated(body, before)
+        await gate.validated(before | body, before)
+        gate.unchanged(live)
     _set(obj, _paths(call).spec, _replicas(body))
     version = (body.get("metadata") or {}).get("resourceVersion")
     if version:
         obj["metadata"]["resourceVersion"] = version
     plain = copy.copy(call)
     plain.route = dataclasses.replace(call.route, subresource="")
-    written = await replace(plain, live, obj)
+    written = await replace(plain, live, obj, admitted=True)
     stored = written.obj or orjson.loads(written.raw or b"")
     return Answer(obj=_scale(call, stored))
 

@@ -30,7 +30,7 @@ from reconciler.controlplane.patch import (
 from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.schema.go_decoding import cannot_unmarshal
 from reconciler.controlplane.storage.record import Stored
-from reconciler.controlplane.verbs import ownership
+from reconciler.controlplane.verbs import admit, ownership
 from reconciler.controlplane.verbs.call import Answer, Call
 from reconciler.controlplane.verbs.create import store_new
 
@@ -53,7 +53,12 @@ async def update(call: Call) -> Answer:
 
 
 async def replace(
-    call: Call, live: Stored, new: Json, *, managed: bool = False
+    call: Call,
+    live: Stored,
+    new: Json,
+    *,
+    managed: bool = False,
+    admitted: bool = False,
 ) -> Answer:
     """Store the new state of a live object, unless nothing changes.
 
@@ -62,6 +67,10 @@ async def replace(
         live: The newest state.
         new: The wanted state, decoded; changed in place.
         managed: Its managedFields are up to date (server-side apply).
+        admitted: Webhooks were asked already.
+
+    Raises:
+        OvertakenError: The object changed while webhooks were asked.
     """
     kind = call.kind
     old = form.read(kind, live)
@@ -70,7 +79,13 @@ async def replace(
         and "managedFields" in (old["metadata"])
     ):
         new["metadata"]["managedFields"] = old["metadata"]["managedFields"]
+    gate = None if admitted else admit.gate(call, "UPDATE")
+    if gate is not None:
+        new = await gate.mutated(new, old)
     new = strategy.update(kind, new, old, call.route.subresource)
+    if gate is not None:
+        await gate.validated(new, old)
+        gate.unchanged(live)
     escalation.check(call.cluster.authorizer, call.user, kind, new, old)
     if not managed:
         new = ownership.record(call, old, new)

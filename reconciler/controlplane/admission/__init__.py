@@ -1,0 +1,1 @@
+"""Admission webhooks: admissionregistration.k8s.io/v1."""
