@@ -1,4 +1,4 @@
-"""``reconciler controlplane``: the API server on its own, and its users."""
+"""``reconciler controlplane``: the API server on its own, and its care."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from reconciler.controlplane.server import (
     LockedError,
     StorageError,
 )
+from reconciler.controlplane.upkeep import cli as upkeep
 
 _REMOTE = """\
 {host} is no loopback address: other machines could reach this server.
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_serve(commands)
     _add_user(commands)
+    upkeep.add_parsers(commands, _add_state)
     return parser
 
 

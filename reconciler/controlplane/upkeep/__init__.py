@@ -1,0 +1,1 @@
+"""Looking after a state directory: check, compact, backup, restore."""
