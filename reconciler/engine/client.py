@@ -191,14 +191,17 @@ class KubeClient:
         namespace: str | None,
         name: str,
         patch: dict[str, Any],
+        *,
+        subresource: str = "",
     ) -> dict[str, Any]:
-        """JSON merge patch of the main resource; returns the object.
+        """JSON merge patch of an object or a subresource; returns it.
 
         With ``metadata.resourceVersion`` in the patch it is conflict-checked.
         """
+        path = await self._path(api_version, kind, namespace, name)
         return await self._transport.request(
             "PATCH",
-            await self._path(api_version, kind, namespace, name),
+            f"{path}/{subresource}" if subresource else path,
             query=[("fieldManager", OBJECT_MANAGER)],
             body=patch,
             content_type=_MERGE,

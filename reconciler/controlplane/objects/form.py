@@ -35,6 +35,13 @@ def raw(kind: ResourceKind, stored: Stored) -> bytes:
     return orjson.dumps(read(kind, stored))
 
 
+def outdated(kind: ResourceKind, stored: Stored) -> bool:
+    """Whether an object is stored in another version than it would be now."""
+    return kind.custom and not stored.data.startswith(
+        _head(kind.stored_api_version)
+    )
+
+
 def _head(api_version: str) -> bytes:
     return b'{"apiVersion":"%s",' % api_version.encode()
 

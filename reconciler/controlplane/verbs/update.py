@@ -102,7 +102,7 @@ async def _write(call: Call, live: Stored, new: Json, old: Json) -> Answer:
             live.key, form.to_storage(kind, new), live
         )
         await written
-    elif strategy.unchanged(new, old):
+    elif strategy.unchanged(new, old) and not form.outdated(kind, live):
         await store.settled(live.key)
         stored = live
     else:
