@@ -6,21 +6,29 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Median CPU seconds of the same work, done by us and by a peer."""
+    """The same work done by us and by a peer: medians, less is better.
+
+    Seconds of CPU time unless a benchmark says otherwise, or MiB.
+    """
 
     what: str
     ours_seconds: float
     peer: str
-    peer_seconds: float
+    peer_seconds: float | None
+    """None where there was no peer to measure."""
+
+    unit: Literal["s", "MiB"] = "s"
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """How many times as fast we are; below 1 we are slower."""
+        if self.peer_seconds is None:
+            return None
         return self.peer_seconds / self.ours_seconds
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,10 +60,10 @@ def table(found: Sequence[Comparison]) -> str:
     lines = [
         (
             c.what,
-            f"{c.ours_seconds * 1e3:.3f} ms",
+            _shown(c.ours_seconds, c.unit),
             c.peer,
-            f"{c.peer_seconds * 1e3:.3f} ms",
-            f"{c.ratio:.2f}x",
+            _shown(c.peer_seconds, c.unit),
+            "" if c.ratio is None else f"{c.ratio:.2f}x",
         )
         for c in found
     ]
@@ -68,6 +76,12 @@ def table(found: Sequence[Comparison]) -> str:
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
         for row in (header, *lines)
     )
+
+
+def _shown(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f} MiB" if unit == "MiB" else f"{value * 1e3:.3f} ms"
 
 
 def _cpu_seconds(work: Callable[[], object]) -> float:

@@ -99,7 +99,7 @@ def _hint(arguments: argparse.Namespace) -> str:
     if not arguments.kubeconfig:
         return ""
     return (
-        "; the kinds have to be installed there once: kubectl apply -f crds/"
+        "; the kinds have to be installed there once: kubectl apply -k crds/"
     )
 
 

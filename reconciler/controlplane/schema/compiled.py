@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.controlplane.schema.cel.rules import RuleSet
 from reconciler.controlplane.schema.defaulting import (
     apply_defaults,
     drop_nulls,
@@ -20,6 +19,9 @@ from reconciler.controlplane.schema.validation import (
     validate_value,
 )
 from reconciler.controlplane.schema.values import UNCORRELATED
+
+if TYPE_CHECKING:
+    from reconciler.controlplane.schema.cel.rules import RuleSet
 
 Object = dict[str, Any]
 
@@ -66,7 +68,12 @@ class CompiledSchema:
 
     @cached_property
     def _rules(self) -> RuleSet | None:
-        return RuleSet.compile(self.root) if self.root.cel else None
+        if not self.root.cel:
+            return None
+        # Only who has rules pays for the language at the start.
+        from reconciler.controlplane.schema.cel.rules import RuleSet
+
+        return RuleSet.compile(self.root)
 
     def default(self, obj: Object) -> Object:
         """Fill in defaults and drop nulls that are not allowed.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reconciler.controlplane.schema.cel.compiler import CompileError
-from reconciler.controlplane.schema.cel.rules import compile_rule, field_path
 from reconciler.controlplane.schema.errors import (
     FieldError,
     invalid,
@@ -70,6 +68,12 @@ def _rule_errors(
     reason = raw.get("reason")
     if reason is not None and reason not in _REASONS:
         yield not_supported(f"{here}.reason", reason, _REASONS)
+    from reconciler.controlplane.schema.cel.compiler import CompileError
+    from reconciler.controlplane.schema.cel.rules import (
+        compile_rule,
+        field_path,
+    )
+
     try:
         field_path(str(raw.get("fieldPath") or ""), node)
     except CompileError as error:
