@@ -62,6 +62,7 @@ class Reader:
         limit: int | None = None,
         after: Key | None = None,
         revision: int | None = None,
+        counted: bool = True,
     ) -> Page:
         """Objects in key order, all from one revision.
 
@@ -71,6 +72,8 @@ class Reader:
             limit: At most so many objects, or None for all.
             after: Continue behind this key.
             revision: The revision to read at; None reads the newest.
+            counted: Tell how many objects follow; without it a full page
+                says only that there may be more.
         """
         self._connection.execute("BEGIN")
         try:
@@ -86,10 +89,13 @@ class Reader:
                 for row in rows
             ]
             full = limit is not None and len(items) == limit
-            remaining = self._count(where, values) - len(items) if full else 0
+            remaining = 0
+            if full and counted:
+                remaining = self._count(where, values) - len(items)
         finally:
             self._connection.execute("COMMIT")
-        return Page(at, items, items[-1].key if remaining else None, remaining)
+        more = remaining > 0 or (full and not counted)
+        return Page(at, items, items[-1].key if more else None, remaining)
 
     def _count(self, where: str, values: dict[str, object]) -> int:
         row = self._connection.execute(

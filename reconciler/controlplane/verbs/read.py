@@ -99,13 +99,21 @@ def collect(
             resource, namespace, limit=limit, after=after, revision=revision
         )
     found: list[Stored] = []
+    traces = selector.traces()
     chunk = CHUNK if limit else None
     while True:
         page = read.page(
-            resource, namespace, limit=chunk, after=after, revision=revision
+            resource,
+            namespace,
+            limit=chunk,
+            after=after,
+            revision=revision,
+            counted=False,
         )
         revision, after = page.revision, page.after
         for stored in page.items:
+            if not all(trace in stored.data for trace in traces):
+                continue
             if not _matches(call, selector, stored):
                 continue
             if limit and len(found) == limit:
