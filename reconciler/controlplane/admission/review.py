@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 GROUP = "admission.k8s.io"
 SUPPORTED = ("v1", "v1beta1")
-_SMALLEST_FAILURE = 400
+_SMALLEST_FAILURE, _LARGEST_FAILURE = 400, 599
 
 
 class AnswerError(Exception):
@@ -170,7 +170,10 @@ def _operations(patch: Any) -> Any:
 def denied(hook: Hook, status: Json) -> ApiError:
     """The error for a request that a webhook refused."""
     code = status.get("code")
-    if not isinstance(code, int) or code < _SMALLEST_FAILURE:
+    if (
+        not isinstance(code, int)
+        or not _SMALLEST_FAILURE <= code <= _LARGEST_FAILURE
+    ):
         code = _SMALLEST_FAILURE
     reason = str(status.get("reason") or "")
     why = str(status.get("message") or reason)
