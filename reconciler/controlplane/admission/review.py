@@ -62,7 +62,7 @@ def question(hook: Hook, attributes: Attributes, resource: Resource) -> Json:
     }
     for name, value in (
         ("name", attributes.name),
-        ("namespace", attributes.namespace),
+        ("namespace", _namespace(attributes)),
         ("subResource", attributes.subresource),
         ("requestSubResource", attributes.subresource),
     ):
@@ -74,6 +74,14 @@ def question(hook: Hook, attributes: Attributes, resource: Resource) -> Json:
         "apiVersion": f"{GROUP}/{version}",
         "request": request,
     }
+
+
+def _namespace(attributes: Attributes) -> str:
+    """The request's namespace; a Namespace is in itself."""
+    made = attributes.resource
+    if (made.group, made.plural) == ("", "namespaces"):
+        return attributes.name
+    return attributes.namespace
 
 
 def _kind(resource: Resource, shown: tuple[str, str, str] | None) -> Json:
