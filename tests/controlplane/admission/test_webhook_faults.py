@@ -242,3 +242,21 @@ async def test_what_is_wrong_with_a_configuration_is_named(
     code, told = await world.call("POST", path, body)
     assert (code, told["reason"]) == (422, "Invalid")
     assert text in told["message"]
+
+
+async def test_a_condition_cannot_ask_the_authorizer(world, webhook):
+    condition = {
+        "name": "c",
+        "expression": "authorizer.group('').resource('pods').check('get')"
+        ".allowed()",
+    }
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "v"},
+        "webhooks": [webhook.hook("v", "/v", matchConditions=[condition])],
+    }
+    path = f"{HOOKS}/validatingwebhookconfigurations"
+    code, told = await world.call("POST", path, body)
+    assert (code, told["reason"]) == (422, "Invalid")
+    assert "authorizer" in told["message"]
