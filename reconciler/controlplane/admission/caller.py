@@ -79,7 +79,11 @@ class Caller:
 
     async def _post(self, url: str, hook: Hook, asked: Json) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
+            # No limit in common: calls that hang would use it up, and
+            # fail those to webhooks that answer.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), trust_env=False
+            )
         async with self._session.post(
             url,
             data=orjson.dumps(asked),

@@ -108,8 +108,7 @@ class Admission:
         changed: dict[str, Json | None] = {}
         for again in (False, True):
             for hook in self._of(MUTATING):
-                seen = changed.get(_identity(hook))
-                if again and not (hook.again and seen != attributes.new):
+                if again and not _again(hook, changed, attributes.new):
                     continue
                 asked = self._matching(hook, attributes)
                 if asked is None:
@@ -194,6 +193,14 @@ class Admission:
         if not verdict.allowed:
             raise denied(hook, verdict.status)
         return verdict
+
+
+def _again(
+    hook: Hook, changed: dict[str, Json | None], new: Json | None
+) -> bool:
+    """Whether a webhook that was asked wants to see what others changed."""
+    identity = _identity(hook)
+    return hook.again and identity in changed and changed[identity] != new
 
 
 def _identity(hook: Hook) -> str:

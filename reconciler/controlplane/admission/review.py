@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 GROUP = "admission.k8s.io"
 SUPPORTED = ("v1", "v1beta1")
-_SMALLEST_FAILURE = 400
+_SMALLEST_FAILURE, _LARGEST_FAILURE = 400, 599
 
 
 class AnswerError(Exception):
@@ -62,7 +62,7 @@ def question(hook: Hook, attributes: Attributes, resource: Resource) -> Json:
     }
     for name, value in (
         ("name", attributes.name),
-        ("namespace", attributes.namespace),
+        ("namespace", _namespace(attributes)),
         ("subResource", attributes.subresource),
         ("requestSubResource", attributes.subresource),
     ):
@@ -74,6 +74,14 @@ def question(hook: Hook, attributes: Attributes, resource: Resource) -> Json:
         "apiVersion": f"{GROUP}/{version}",
         "request": request,
     }
+
+
+def _namespace(attributes: Attributes) -> str:
+    """The request's namespace; a Namespace is in itself."""
+    made = attributes.resource
+    if (made.group, made.plural) == ("", "namespaces"):
+        return attributes.name
+    return attributes.namespace
 
 
 def _kind(resource: Resource, shown: tuple[str, str, str] | None) -> Json:
@@ -170,7 +178,10 @@ def _operations(patch: Any) -> Any:
 def denied(hook: Hook, status: Json) -> ApiError:
     """The error for a request that a webhook refused."""
     code = status.get("code")
-    if not isinstance(code, int) or code < _SMALLEST_FAILURE:
+    if (
+        not isinstance(code, int)
+        or not _SMALLEST_FAILURE <= code <= _LARGEST_FAILURE
+    ):
         code = _SMALLEST_FAILURE
     reason = str(status.get("reason") or "")
     why = str(status.get("message") or reason)

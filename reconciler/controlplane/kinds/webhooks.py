@@ -154,6 +154,7 @@ def _check_rule(rule: Json, path: str) -> Iterator[FieldError]:
                 "if '*' is present, must not specify other values",
                 values,
             )
+    yield from _check_resources(rule.get("resources") or [], path)
     for index, operation in enumerate(rule.get("operations") or ()):
         if operation not in _OPERATIONS:
             at = f"{path}.operations[{index}]"
@@ -161,3 +162,28 @@ def _check_rule(rule: Json, path: str) -> Iterator[FieldError]:
     scopes = ["*", "Cluster", "Namespaced"]
     if rule.get("scope", "*") not in scopes:
         yield not_supported(f"{path}.scope", rule["scope"], scopes)
+
+
+def _check_resources(values: list[str], path: str) -> Iterator[FieldError]:
+    at = f"{path}.resources"
+    if "*/*" in values and len(values) > 1:
+        why = "if '*/*' is present, must not specify other resources"
+        yield FieldError(at, "FieldValueInvalid", why, values)
+    if "*" in values and any("/" not in v for v in values if v != "*"):
+        why = (
+            "if '*' is present, must not specify other resources without "
+            "subresources"
+        )
+        yield FieldError(at, "FieldValueInvalid", why, values)
+    for index, value in enumerate(values):
+        if not value:
+            yield FieldError(f"{at}[{index}]", "FieldValueRequired")
+            continue
+        plural, slash, subresource = value.partition("/")
+        for other in values if slash else ():
+            covers = (f"{plural}/*", f"*/{subresource}")
+            if other != value and other in covers:
+                why = f"if '{other}' is present, must not specify {value}"
+                yield FieldError(
+                    f"{at}[{index}]", "FieldValueInvalid", why, value
+                )

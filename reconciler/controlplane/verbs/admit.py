@@ -54,7 +54,8 @@ class Gate:
             new = call.kind.compiled.default(new)
             if call.route.namespace:
                 new["metadata"].setdefault("namespace", call.route.namespace)
-        about = replace(self.attributes, new=new, old=old)
+        name = self.attributes.name or new["metadata"].get("name", "")
+        about = replace(self.attributes, new=new, old=old, name=name)
         found = await call.cluster.admission.mutate(
             about, self._decode, self._warn
         )

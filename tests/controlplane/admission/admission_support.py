@@ -25,13 +25,14 @@ class Webhook:
 
     def __init__(self, bundle):
         self.bundle, self.asked, self.behaviours = bundle, [], {}
-        self.port = 0
+        self.port, self.request = 0, None
 
     def on(self, path, behave):
         """Have a path answered by a function of the review."""
         self.behaviours[path] = behave
 
     async def handle(self, request):
+        self.request = request
         review = json.loads(await request.read())
         self.asked.append((request.path, copy.deepcopy(review["request"])))
         made = self.behaviours[request.path](review)

@@ -182,6 +182,11 @@ async def test_a_hanging_webhook_keeps_nobody_else_waiting(
     await asyncio.wait([hanging])
 
 
+RULE = {
+    "apiGroups": ["*"],
+    "apiVersions": ["*"],
+    "operations": ["*"],
+}
 INVALID = {
     "name": ({"name": "short"}, "webhooks[0].name"),
     "url": ({"clientConfig": {"url": "http://x/"}}, "'https' is the only"),
@@ -202,6 +207,18 @@ INVALID = {
     "operation": (
         {"rules": [{"operations": ["READ"]}]},
         "webhooks[0].rules[0].operations[0]: Unsupported value",
+    ),
+    "all resources and one": (
+        {"rules": [RULE | {"resources": ["*", "widgets"]}]},
+        "must not specify other resources without subresources",
+    ),
+    "everything and more": (
+        {"rules": [RULE | {"resources": ["*/*", "widgets/status"]}]},
+        "if '*/*' is present, must not specify other resources",
+    ),
+    "a subresource twice": (
+        {"rules": [RULE | {"resources": ["widgets/*", "widgets/status"]}]},
+        "webhooks[0].rules[0].resources[1]: Invalid value",
     ),
     "condition": (
         {"matchConditions": [{"name": "c", "expression": "1 +"}]},
@@ -225,3 +242,21 @@ async def test_what_is_wrong_with_a_configuration_is_named(
     code, told = await world.call("POST", path, body)
     assert (code, told["reason"]) == (422, "Invalid")
     assert text in told["message"]
+
+
+async def test_a_condition_cannot_ask_the_authorizer(world, webhook):
+    condition = {
+        "name": "c",
+        "expression": "authorizer.group('').resource('pods').check('get')"
+        ".allowed()",
+    }
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "v"},
+        "webhooks": [webhook.hook("v", "/v", matchConditions=[condition])],
+    }
+    path = f"{HOOKS}/validatingwebhookconfigurations"
+    code, told = await world.call("POST", path, body)
+    assert (code, told["reason"]) == (422, "Invalid")
+    assert "authorizer" in told["message"]

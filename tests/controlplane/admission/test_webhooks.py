@@ -352,3 +352,28 @@ def test_kubectl_prints_the_refusal(kubectl):
         '"https://127.0.0.1:1/v?timeout=10s": dial tcp 127.0.0.1:1: connect: '
         "connection refused\n"
     )
+
+
+async def test_a_namespace_is_in_itself(world, webhook, install):
+    webhook.on("/v", allow)
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE", "DELETE"],
+        "resources": ["namespaces"],
+    }
+    hook = webhook.hook("v", "/v", rules=[rule])
+    await install("Validating", "v", hook)
+    body = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "team"},
+    }
+    await world.ok("POST", "/api/v1/namespaces", body)
+    await world.ok("DELETE", "/api/v1/namespaces/team")
+    asked = [r for _, r in webhook.asked if r["operation"] != "UPDATE"]
+    assert [r["operation"] for r in asked] == ["CREATE", "DELETE"]
+    assert [(r["namespace"], r["name"]) for r in asked] == [
+        ("team", "team"),
+        ("team", "team"),
+    ]

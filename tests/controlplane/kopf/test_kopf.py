@@ -331,3 +331,27 @@ async def test_managed_admission_webhooks_judge_and_change(
     code, told = await client.call("POST", WIDGETS, widget("b", 6))
     assert code == 422
     assert told["message"].endswith("denied the request: too big")
+
+
+async def test_raw_events_tell_of_every_change(
+    client, registry, settings, operators, until
+):
+    seen = []
+
+    @kopf.on.event(*ON, registry=registry)
+    async def event(type, spec, **_):  # noqa: A002
+        seen.append((type, spec["size"]))
+
+    await client.ok("POST", WIDGETS, widget("a"))
+    await operators(registry, settings)
+    await until(lambda: (None, 1) in seen)
+    await client.call(
+        "PATCH",
+        f"{WIDGETS}/a",
+        {"spec": {"size": 2}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    await until(lambda: ("MODIFIED", 2) in seen)
+    await client.ok("DELETE", f"{WIDGETS}/a")
+    await until(lambda: ("DELETED", 2) in seen)
+    assert seen.index((None, 1)) < seen.index(("MODIFIED", 2))
