@@ -297,3 +297,12 @@ async def test_owners_of_another_shape_are_told(stopped):
         )
     connection.close()
     assert any("has no owner" in found.problem for found in check(path))
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_a_database_cut_to_nothing_is_not_taken_for_new(stopped, kept):
+    path = stopped / "objects.sqlite3"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(StorageError, match=f"cut to {kept} bytes"):
+        await ControlPlane(stopped).start()
+    assert path.stat().st_size == kept
