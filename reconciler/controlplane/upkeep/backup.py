@@ -60,7 +60,7 @@ def backup(state: Path, output: Path) -> Backup:
         _pack(archive, _files(state, copy), objects, revision)
         size = archive.stat().st_size
         archive.replace(output)
-    _sync(output.absolute().parent)
+    sync(output.absolute().parent)
     return Backup(objects, revision, size)
 
 
@@ -133,8 +133,9 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -132,16 +132,26 @@ def _owners(connection: sqlite3.Connection) -> Iterator[Finding]:
             "SELECT owner, resource, namespace, name FROM owners"
         )
     )
-    stated = set()
+    stated: set[tuple[str, ...]] = set()
     for *key, data in connection.execute(
         "SELECT resource, namespace, name, data FROM revisions"
         " WHERE superseded IS NULL"
     ):
-        for owner in (_metadata(data) or {}).get("ownerReferences") or ():
-            stated.add((owner.get("uid", ""), *key))
+        stated.update((uid, *key) for uid in _owner_uids(data))
     for owner, *key in sorted(stated - indexed):
         yield Finding(
             "/".join(filter(None, key)), f"owner {owner} not indexed"
         )
     for owner, *key in sorted(indexed - stated):
         yield Finding("/".join(filter(None, key)), f"has no owner {owner}")
+
+
+def _owner_uids(data: bytes) -> list[str]:
+    references = (_metadata(data) or {}).get("ownerReferences")
+    if not isinstance(references, list):
+        return []
+    return [
+        str(reference.get("uid", ""))
+        for reference in references
+        if isinstance(reference, dict)
+    ]

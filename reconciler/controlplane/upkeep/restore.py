@@ -8,6 +8,7 @@ lists again.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from reconciler.controlplane.upkeep.backup import (
     KIND,
     MANIFEST,
     digest,
+    sync,
 )
 from reconciler.controlplane.upkeep.checking import check
 from reconciler.controlplane.upkeep.compacting import forget
@@ -36,6 +39,17 @@ JUMP = 1_000_000_000
 """Revisions that are skipped: more than were written since any backup."""
 
 _NAMES = re.compile(r"manifest\.json|objects\.sqlite3|identity/[\w.-]+")
+
+_INCOMPLETE = (
+    gzip.BadGzipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
+"""What reading a cut, changed or foreign archive can raise."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,8 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
             moved = _set_aside(state, content)
             for name in (DATABASE, "identity"):
                 os.replace(unpacked / name, state / name)  # noqa: PTH105
+            sync(state / "identity")
+            sync(state)
         return Restored(manifest["objects"], revision, moved)
     finally:
         lock.release()
@@ -89,16 +105,12 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
 
 def _unpack(archive: Path, place: Path) -> dict[str, Any]:
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if not member.isfile() or not _NAMES.fullmatch(member.name):
-                    msg = f"{archive}: {member.name!r} is in no backup"
-                    raise StorageError(msg)
-                tar.extract(member, place, filter="data")
+        _extract(archive, place)
         manifest = json.loads((place / MANIFEST).read_text())
         known = manifest["kind"] == KIND
-        digests: dict[str, str] = manifest["sha256"]
-    except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
+        layout = manifest["format"]
+        digests = dict(manifest["sha256"])
+    except _INCOMPLETE as error:
         msg = f"{archive} is no complete backup: {error}"
         raise StorageError(msg) from error
     except FileNotFoundError as error:
@@ -106,8 +118,8 @@ def _unpack(archive: Path, place: Path) -> dict[str, Any]:
             raise
         msg = f"{archive} is no complete backup: it has no {MANIFEST}"
         raise StorageError(msg) from error
-    if not known or manifest["format"] != FORMAT:
-        msg = f"{archive}: format {manifest['format']}, expected {FORMAT}"
+    if not known or layout != FORMAT:
+        msg = f"{archive}: format {layout}, expected {FORMAT}"
         raise StorageError(msg)
     for name, wanted in {DATABASE: "", **digests}.items():
         path = place / name
@@ -119,6 +131,16 @@ def _unpack(archive: Path, place: Path) -> dict[str, Any]:
         raise StorageError(msg)
     loaded: dict[str, Any] = manifest
     return loaded
+
+
+def _extract(archive: Path, place: Path) -> None:
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            if not member.isfile() or not _NAMES.fullmatch(member.name):
+                msg = f"{archive}: {member.name!r} is in no backup"
+                raise StorageError(msg)
+            tar.extract(member, place, filter="data")
+            sync(place / member.name)
 
 
 def _advance(path: Path, former: Path) -> int:

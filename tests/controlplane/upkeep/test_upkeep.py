@@ -1,6 +1,8 @@
 """check, compact, backup and restore, on databases of real servers."""
 
 import json
+import random
+import shutil
 import sqlite3
 import tarfile
 
@@ -249,3 +251,58 @@ async def test_the_commands_tell_what_they_did(stopped, tmp_path, capsys):
     out = capsys.readouterr().out
     for text in ("objects at resource", "go on from", "former", "nothing wr"):
         assert text in out
+
+
+async def test_a_changed_archive_never_passes_unnoticed(stopped, tmp_path):
+    """Wherever it is: a clear refusal, or exactly what was saved."""
+    archive, state = tmp_path / "saved", tmp_path / "new"
+    saved = backup(stopped, archive)
+    whole = archive.read_bytes()
+    choice = random.Random(7)  # noqa: S311
+    for place in choice.sample(range(len(whole)), 120):
+        changed = bytearray(whole)
+        if place % 2:
+            changed[place] ^= 1 << choice.randrange(8)
+        else:
+            changed[place : place + 64] = b"\xff" * 64
+        archive.write_bytes(changed)
+        try:
+            done = restore(archive, state, replace=False)
+        except StorageError:
+            assert not (state / "objects.sqlite3").exists()
+        else:
+            assert done.objects == saved.objects
+            assert check(state / "objects.sqlite3") == []
+            shutil.rmtree(state)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["[]", "{}", '{"kind": 1, "format": 1, "sha256": 5}']
+)
+def test_a_manifest_of_another_shape_is_refused(tmp_path, manifest):
+    archive = tmp_path / "saved"
+    (tmp_path / "manifest.json").write_text(manifest)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "manifest.json", "manifest.json")
+    with pytest.raises(StorageError, match="no complete backup"):
+        restore(archive, tmp_path / "new", replace=False)
+
+
+async def test_owners_of_another_shape_are_told(stopped):
+    path = stopped / "objects.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE revisions SET data = json_set(data,"
+            " '$.metadata.ownerReferences', json('[1]')) WHERE name = 'owned'"
+        )
+    connection.close()
+    assert any("has no owner" in found.problem for found in check(path))
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_a_database_cut_to_nothing_is_not_taken_for_new(stopped, kept):
+    path = stopped / "objects.sqlite3"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(StorageError, match=f"cut to {kept} bytes"):
+        await ControlPlane(stopped).start()
+    assert path.stat().st_size == kept
