@@ -139,20 +139,22 @@ async def test_a_commit_may_approve_the_set_that_it_names(
 async def test_an_approved_prune_that_was_cut_short_goes_on(
     engine: Any, remote: Any, cluster: Any, make_config_map: Any
 ) -> None:
-    await twelve(engine, remote, make_config_map)
-    await next_commit(engine, remote, {f"{i}.yaml": None for i in range(11)})
-    cluster.refuse_delete.add("m3")
+    remote.commit({f"{i}.yaml": make_config_map(f"m{i}") for i in range(20)})
+    await engine.settle()
+    await next_commit(engine, remote, {f"{i}.yaml": None for i in range(19)})
+    cluster.refuse_delete |= {f"m{i}" for i in range(15)}
     approve(engine, waiting(engine))
     for _ in range(3):
         await engine.step()
-    left = {"ConfigMap/default/m3", "ConfigMap/default/m11"}
-    assert names(cluster) == left
+    # What is left is still more than the share that needs no approval.
+    assert len(cluster.objects) == 16
+    assert engine.condition()["reason"] == "PruneFailed"
     engine.raw["metadata"]["annotations"] = {}
     cluster.refuse_delete.clear()
     engine.restart()
     engine.wait()
     await engine.settle()
-    assert names(cluster) == {"ConfigMap/default/m11"}
+    assert names(cluster) == {"ConfigMap/default/m19"}
     assert engine.condition()["status"] == "True"
 
 
