@@ -34,18 +34,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--repository",
         metavar="NAME",
-        help="also show what this ConfigRepository would prune",
+        help="as this ConfigRepository would apply it: in its "
+        "targetNamespace, and with what it would prune",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the differences."""
-    desired = _desired(Path(arguments.filename), arguments.namespace)
+    folder = Path(arguments.filename)
     with Session(
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
-        entries = _inventory(session, arguments)
+        repository = _repository(session, arguments)
+        namespace: str = arguments.namespace
+        entries: tuple[InventoryEntry, ...] = ()
+        if repository is not None:
+            namespace = repository.spec.target_namespace
+            entries = repository.status.inventory
+        desired = _desired(folder, namespace)
         live = _live(session, desired, entries)
     owned = [ObjectId.parse(entry.id) for entry in entries]
     found = difference(desired, live, owned)
@@ -63,15 +70,16 @@ def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
         raise CommandError(str(error), code=2) from error
 
 
-def _inventory(
+def _repository(
     session: Session, arguments: argparse.Namespace
-) -> tuple[InventoryEntry, ...]:
+) -> ConfigRepository | None:
+    """The repository that would apply the folder, if one is named."""
     if arguments.repository is None:
-        return ()
+        return None
     raw = session.get(
         "ConfigRepository", arguments.namespace, arguments.repository
     )
-    return ConfigRepository.parse(raw).status.inventory
+    return ConfigRepository.parse(raw)
 
 
 def _live(

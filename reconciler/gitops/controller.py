@@ -30,6 +30,7 @@ from reconciler.engine.resource import (
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.enforce import Enforcer, scopes
+from reconciler.gitops.guard import guarded
 from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import stale
 from reconciler.gitops.manifest import api_version
@@ -131,7 +132,7 @@ class ConfigRepositoryController:
             keep = frozenset(s.desired.id for s in found.objects)
             inventory = desired.status.inventory
             gone = await stale(ctx.client, inventory, keep, memory.ownership)
-            found = replace(found, stale=gone)
+            found = guarded(desired, replace(found, stale=gone))
         found = await self._promoted(ctx, desired, memory, found)
         _announce(ctx, desired, memory, found, look)
         return found
@@ -195,8 +196,8 @@ class ConfigRepositoryController:
         gone = await stale(
             ctx.client, inventory, frozenset(), memory.ownership
         )
-        found = Observation(stale=gone)
-        return memory.judge(desired, found, self._clock())
+        found = memory.judge(desired, Observation(stale=gone), self._clock())
+        return guarded(desired, found)
 
     def plan(
         self, desired: ConfigRepository, observed: Observation, now: datetime

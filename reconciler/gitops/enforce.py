@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.gitops.build import BuildError, cluster_scoped_by
+from reconciler.gitops.guard import approvals
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
 from reconciler.gitops.observation import (
@@ -58,7 +59,10 @@ class Enforcer:
             found = await self._accept(look.tree)
             if not isinstance(found, Problem):
                 head = look.tree.revision
-                return replace(base, enforced=head, objects=found)
+                given = approvals(look.tree.message)
+                return replace(
+                    base, enforced=head, objects=found, approvals=given
+                )
             base = replace(base, problem=found)
         return await self._last_good(base)
 

@@ -21,6 +21,7 @@ from reconciler.engine.errors import (
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.gitops.build import Ownership
 from reconciler.gitops.diff import changes, comparable
+from reconciler.gitops.guard import holding
 from reconciler.gitops.manifest import (
     CRD,
     NAMESPACE,
@@ -262,4 +263,5 @@ async def _stale(
         uid=str(meta.get("uid", "")),
         protected=asked == "disabled" or not ownership.owns(live),
         terminating=bool(meta.get("deletionTimestamp")),
+        holds=holding(item, live),
     )

@@ -213,7 +213,8 @@ class Mirror:
         wanted = _select(entries)
         files = self._blobs([(path, e.sha) for path, e in wanted.items()])
         label = label or self.reference.wanted.branch
-        return Tree(f"{label}@sha1:{commit}", files)
+        message = self.git.text("log", "-1", "--format=%B", commit, "--")
+        return Tree(f"{label}@sha1:{commit}", files, message)
 
     def _entries(self, commit: str, below: str) -> list[_Entry]:
         treeish = f"{commit}:{below}" if below else commit

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from reconciler.gitops.diff import Change
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.resource import PendingPrune
 
 
 class Verdict(enum.Enum):
@@ -52,11 +53,18 @@ class StaleObject:
     """Asked not to be pruned, or no longer ours by its labels."""
 
     terminating: bool = False
+    holds: str = ""
+    """What would be lost with it: data or money."""
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there and ours to delete."""
+        return bool(self.uid) and not self.protected
 
     @property
     def prunable(self) -> bool:
         """Whether a prune has to delete it."""
-        return bool(self.uid) and not self.protected and not self.terminating
+        return self.present and not self.terminating
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,18 @@ class Observation:
     problem: Problem | None = None
     blocked: bool = False
     """An action failed; nothing is tried before the retry interval."""
+
+    approvals: frozenset[str] = frozenset()
+    """Sets of objects whose prune the commit itself approves."""
+
+    approved: frozenset[ObjectId] = frozenset()
+    """Stale objects whose prune a person approved."""
+
+    withheld: frozenset[ObjectId] = frozenset()
+    """Stale objects whose prune waits for approval."""
+
+    pending: PendingPrune | None = None
+    """What it waits with."""
 
     write_back: WriteBackState = field(default_factory=WriteBackState)
     due: float | None = None

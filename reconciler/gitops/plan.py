@@ -6,7 +6,7 @@ there, so that a crash or a failed delete never forgets one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,14 +16,16 @@ from typing_extensions import override
 from reconciler.engine.conditions import RECONCILING, Conditions
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
+from reconciler.gitops.guard import mark, others
 from reconciler.gitops.history import record
-from reconciler.gitops.manifest import REPOSITORY, DesiredObject
+from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.observation import Observation, StaleObject, Verdict
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import (
     ConfigRepository,
     ConfigRepositoryStatus,
     InventoryEntry,
+    PendingPrune,
 )
 
 SUSPENDED = "Suspended"
@@ -146,22 +148,13 @@ def _told(
 
 def _prunes(desired: ConfigRepository, observed: Observation) -> list[Prune]:
     """Deletes, those first that others were created after."""
-    gone = [s for s in _others(desired, observed.stale) if s.prunable]
+    gone = [
+        s
+        for s in others(desired, observed.stale)
+        if s.prunable and s.id not in observed.withheld
+    ]
     gone.sort(key=lambda s: (-s.id.stage, s.id))
     return [Prune(_key(desired, "prune", s.uid), s) for s in gone]
-
-
-def _others(
-    desired: ConfigRepository, stale: Iterable[StaleObject]
-) -> list[StaleObject]:
-    """Without the repository itself: it never deletes itself."""
-    meta = desired.metadata
-    return [
-        s
-        for s in stale
-        if (s.id.group, s.id.kind, s.id.namespace, s.id.name)
-        != (*REPOSITORY, meta.namespace, meta.name)
-    ]
 
 
 def _key(desired: ConfigRepository, *parts: str) -> str:
@@ -196,10 +189,17 @@ def _inventory(
         return desired.status.inventory
     entries = {s.desired.id: s.desired.entry() for s in observed.objects}
     if desired.spec.prune:
-        for item in _others(desired, observed.stale):
-            if item.prunable:
-                entries.setdefault(item.id, item.id.entry(item.version))
+        for item in others(desired, observed.stale):
+            if item.present:
+                entries.setdefault(item.id, _entry(observed, item))
     return tuple(entries[key] for key in sorted(entries))
+
+
+def _entry(observed: Observation, item: StaleObject) -> InventoryEntry:
+    """A stale object in the inventory, marked if its prune is approved."""
+    entry = item.id.entry(item.version)
+    given = mark(item) if item.id in observed.approved else None
+    return entry.model_copy(update={"approved": given})
 
 
 def _status(
@@ -221,6 +221,7 @@ def _status(
         last_attempted_revision=observed.head or live.last_attempted_revision,
         last_handled_reconcile_at=requested(desired),
         inventory=_inventory(desired, observed),
+        pending_prune=_pending(desired, observed),
         last_written_commit=observed.write_back.commit
         or live.last_written_commit,
     )
@@ -235,6 +236,14 @@ def _status(
         status = updated(status, revision_in_force=observed.enforced)
     history = record(desired, observed, now, settled=settled)
     return updated(status, history=history)
+
+
+def _pending(
+    desired: ConfigRepository, observed: Observation
+) -> PendingPrune | None:
+    """The prune that waits, also while the source is out of reach."""
+    unknown = observed.objects is None
+    return desired.status.pending_prune if unknown else observed.pending
 
 
 def _in_force(observed: Observation) -> bool:
@@ -305,6 +314,8 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
         waits.append(max(observed.due, 0.05))
     if problem is not None or observed.write_back.problem is not None:
         waits.append(retry)
+    if any(s.terminating and s.present for s in observed.stale):
+        waits.append(retry)
     if _deferred(observed):
         waits.append(DEFERRED_WAIT)
     return min(waits)
@@ -322,24 +333,44 @@ def _suspended(desired: ConfigRepository, now: datetime) -> ConfigPlan:
 def _delete(
     desired: ConfigRepository, observed: Observation, now: datetime
 ) -> ConfigPlan:
-    """Prune what was applied if asked to; release when it is gone."""
+    """Delete what was applied if asked to; release when that is done."""
     live = desired.status
-    if desired.spec.suspend or not desired.spec.prune:
+    if desired.spec.suspend or not desired.spec.deletes:
         return Plan(status=live, release=True)
     prunes = _prunes(desired, observed)
-    if not prunes:
+    waits_for_end = desired.spec.deletion_policy == "WaitForTermination"
+    left = [
+        s
+        for s in others(desired, observed.stale)
+        if s.prunable or (waits_for_end and s.present)
+    ]
+    if not left:
         return Plan(status=live, release=True)
     build = Conditions(live.conditions, desired.metadata.generation, now)
-    text = f"pruning {len(prunes)} objects"
-    if observed.problem is not None:
-        build.progressing("PruneFailed", observed.problem.message)
-    else:
-        build.progressing("Terminating", text)
-    kept = [p.object.id.entry(p.object.version) for p in prunes]
-    status = updated(live, conditions=build.build(), inventory=tuple(kept))
+    _judge_deletion(build, observed, len(left))
+    kept = tuple(_entry(observed, s) for s in left)
+    status = updated(
+        live,
+        conditions=build.build(),
+        inventory=kept,
+        pending_prune=observed.pending,
+    )
     actions = () if observed.blocked else tuple(prunes)
     retry = parse_duration(desired.spec.retry_interval).total_seconds()
-    return Plan(status=status, actions=actions, requeue_after=retry)
+    waits = observed.problem is not None or prunes
+    after = retry if waits else DEFERRED_WAIT
+    return Plan(status=status, actions=actions, requeue_after=after)
+
+
+def _judge_deletion(
+    build: Conditions, observed: Observation, left: int
+) -> None:
+    problem = observed.problem
+    if problem is None:
+        build.progressing("Terminating", f"pruning {left} objects")
+        return
+    reason = "PruneFailed" if not observed.withheld else problem.reason
+    build.progressing(reason, problem.message[:MAX_MESSAGE])
 
 
 def requested(desired: ConfigRepository) -> str | None:

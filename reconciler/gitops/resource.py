@@ -138,6 +138,11 @@ class WriteBack(Part):
     )
 
 
+DeletionPolicy = Literal[
+    "MirrorPrune", "Delete", "WaitForTermination", "Orphan"
+]
+
+
 class ConfigRepositorySpec(Part):
     """Desired state of a ConfigRepository."""
 
@@ -164,6 +169,18 @@ class ConfigRepositorySpec(Part):
         description="Delete what a previous revision created and this one "
         "does not contain.",
     )
+    max_prune_percent: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="A prune of more than this share of the inventory, if "
+        "that has more than ten objects, waits for approval.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default="MirrorPrune",
+        description="What happens to the objects when this repository is "
+        "deleted: as prune says, deleted, deleted and waited for, left.",
+    )
     target_namespace: Name = Field(
         default="default", description="Namespace of objects that name none."
     )
@@ -171,6 +188,13 @@ class ConfigRepositorySpec(Part):
         default=WriteBack(), description="Promotions to commit."
     )
     suspend: bool = Field(default=False, description="Stop following.")
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the objects are deleted with the repository."""
+        if self.deletion_policy == "MirrorPrune":
+            return self.prune
+        return self.deletion_policy != "Orphan"
 
 
 class InventoryEntry(StatusPart):
@@ -182,6 +206,9 @@ class InventoryEntry(StatusPart):
     v: str
     """API version."""
 
+    approved: str | None = None
+    """Digest of the object whose prune a person approved."""
+
 
 class Attempt(StatusPart):
     """One of the last attempts; equal ones are counted."""
@@ -191,6 +218,20 @@ class Attempt(StatusPart):
     first_reconciled: Timestamp
     last_reconciled: Timestamp
     total: int = 1
+
+
+class PendingPrune(StatusPart):
+    """A prune that waits for approval."""
+
+    token: str
+    """What approves it: a digest of the objects."""
+
+    total: int
+    """Objects that were owned before."""
+
+    count: int
+    objects: tuple[str, ...] = ()
+    """The first of those that would be deleted."""
 
 
 class ConfigRepositoryStatus(Status):
@@ -218,6 +259,9 @@ class ConfigRepositoryStatus(Status):
     )
     inventory: tuple[InventoryEntry, ...] = Field(
         default=(), max_length=10000, description="Objects that we own."
+    )
+    pending_prune: PendingPrune | None = Field(
+        default=None, description="A prune that waits for approval."
     )
     history: tuple[Attempt, ...] = Field(
         default=(), max_length=5, description="The last attempts."
@@ -267,4 +311,5 @@ AttemptStatus = Literal[
     "BuildFailed",
     "ReconciliationFailed",
     "PruneFailed",
+    "ApprovalRequired",
 ]

@@ -31,6 +31,9 @@ class Tree:
     files: Mapping[str, bytes] = field(repr=False)
     """Path below the folder to content; only YAML and JSON."""
 
+    message: str = field(default="", repr=False, compare=False)
+    """The commit's message; empty for a directory."""
+
     @cached_property
     def digest(self) -> str:
         """Hash over the paths and contents."""

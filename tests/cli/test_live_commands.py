@@ -28,7 +28,7 @@ CONFIGURATION = {
     "apiVersion": "reconciler.dev/v1alpha1",
     "kind": "ConfigRepository",
     "metadata": {"name": "config", "namespace": "default"},
-    "spec": {"directory": {"path": "/nowhere"}},
+    "spec": {"directory": {"path": "/nowhere"}, "targetNamespace": "team"},
 }
 
 
@@ -161,6 +161,22 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     code, _, err = reconciler("diff", "-f", str(tmp_path))
     assert code == 2
     assert "broken.yaml" in err
+
+
+def test_diff_for_a_repository_is_in_its_target_namespace(
+    reconciler, tmp_path: Path
+) -> None:
+    (tmp_path / "store.yaml").write_text(STORE)
+    code, out, _ = reconciler(
+        "diff", "-f", str(tmp_path), "--repository", "config"
+    )
+    assert code == 1
+    assert "+ feedbackstore/team/opinions" in out
+    code, _, err = reconciler(
+        "diff", "-f", str(tmp_path), "--repository", "absent"
+    )
+    assert code == 1
+    assert "ConfigRepository absent does not exist" in err
 
 
 def test_generate_says_what_is_missing(reconciler) -> None:

@@ -207,6 +207,20 @@ async def test_drift_prune_namespace_and_delete(
     await operator.client.delete(
         API_VERSION, "ConfigRepository", "default", "fleet"
     )
+    assert "namespace/team" in await operator.reason("ApprovalRequired")
+    assert await operator.client.get("v1", "Namespace", None, "team")
+    repository = await operator.client.get(
+        API_VERSION, "ConfigRepository", "default", "fleet"
+    )
+    asked = repository["status"]["pendingPrune"]["token"]
+    approved = {"annotations": {"reconciler.dev/approved": asked}}
+    await operator.client.merge_patch(
+        API_VERSION,
+        "ConfigRepository",
+        "default",
+        "fleet",
+        {"metadata": approved},
+    )
 
     async def gone() -> bool:
         return (

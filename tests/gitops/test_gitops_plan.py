@@ -179,7 +179,7 @@ def test_stages_of_applies_and_the_reverse_for_prunes() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"protected": True}, {"terminating": True}, {"uid": ""}],
+    [{"protected": True}, {"uid": ""}],
 )
 def test_what_is_not_pruned_leaves_the_inventory(change: Any) -> None:
     item = StaleObject(ObjectId("d", "a", "", "ConfigMap"), "v1", "u")
@@ -187,6 +187,15 @@ def test_what_is_not_pruned_leaves_the_inventory(change: Any) -> None:
     made = plan(repository(), found, NOW)
     assert made.actions == ()
     assert made.status.inventory == ()
+
+
+def test_what_is_being_deleted_is_owned_until_it_is_gone() -> None:
+    where = ObjectId("d", "a", "", "ConfigMap")
+    item = StaleObject(where, "v1", "u", terminating=True)
+    made = plan(repository(), observed(stale=(item,)), NOW)
+    assert made.actions == ()
+    assert made.status.inventory == (where.entry("v1"),)
+    assert made.requeue_after == 15
 
 
 def test_prune_off_deletes_nothing() -> None:
