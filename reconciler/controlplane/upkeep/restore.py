@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from reconciler.controlplane.lock import StateLock
+from reconciler.controlplane.state import RESTORING
 from reconciler.controlplane.storage.database import FORMAT, StorageError
 from reconciler.controlplane.upkeep.backup import (
     DATABASE,
@@ -38,6 +39,7 @@ from reconciler.controlplane.upkeep.compacting import forget
 JUMP = 1_000_000_000
 """Revisions that are skipped: more than were written since any backup."""
 
+_OURS = ("lock", RESTORING)
 _NAMES = re.compile(r"manifest\.json|objects\.sqlite3|identity/[\w.-]+")
 
 _INCOMPLETE = (
@@ -83,7 +85,7 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = StateLock(state)
     try:
-        content = sorted(p for p in state.iterdir() if p.name != "lock")
+        content = sorted(p for p in state.iterdir() if p.name not in _OURS)
         if content and not replace:
             msg = f"{state} is not empty; --replace moves its content aside"
             raise StorageError(msg)
@@ -93,10 +95,15 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
             unpacked = Path(place)
             manifest = _unpack(archive, unpacked)
             revision = _advance(unpacked / DATABASE, state / DATABASE)
+            mark = state / RESTORING
+            mark.touch(mode=0o600)
+            sync(state)
             moved = _set_aside(state, content)
             for name in (DATABASE, "identity"):
                 os.replace(unpacked / name, state / name)  # noqa: PTH105
             sync(state / "identity")
+            sync(state)
+            mark.unlink()
             sync(state)
         return Restored(manifest["objects"], revision, moved)
     finally:

@@ -1,6 +1,7 @@
 """check, compact, backup and restore, on databases of real servers."""
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from reconciler.controlplane.cli import main
 from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.server import ControlPlane
 from reconciler.controlplane.storage.database import StorageError
+from reconciler.controlplane.upkeep import restore as restore_module
 from reconciler.controlplane.upkeep.backup import backup
 from reconciler.controlplane.upkeep.checking import check
 from reconciler.controlplane.upkeep.compacting import compact
@@ -299,10 +301,45 @@ async def test_owners_of_another_shape_are_told(stopped):
     assert any("has no owner" in found.problem for found in check(path))
 
 
-@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("kept", [0, 1, None])
 async def test_a_database_cut_to_nothing_is_not_taken_for_new(stopped, kept):
     path = stopped / "objects.sqlite3"
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(StorageError, match=f"cut to {kept} bytes"):
+    if kept is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(StorageError, match="is missing or was cut"):
         await ControlPlane(stopped).start()
-    assert path.stat().st_size == kept
+    assert path.exists() == (kept is not None)
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+async def test_a_restore_that_was_cut_short_is_repeated_not_served(
+    stopped, tmp_path, monkeypatch, moment
+):
+    """Killed before the database, between both, and before the end."""
+    file, target = tmp_path / "saved", tmp_path / "target"
+    backup(stopped, file)
+    real, steps = os.replace, []
+
+    class Killed(BaseException):
+        pass
+
+    def replace(source, destination):
+        steps.append(destination)
+        if len(steps) == moment:
+            raise Killed
+        real(source, destination)
+
+    def unlink(path, **_):
+        raise Killed(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore_module.os, "replace", replace)
+        patched.setattr(restore_module.Path, "unlink", unlink)
+        with pytest.raises(Killed):
+            restore(file, target, replace=False)
+    with pytest.raises(StorageError, match="repeat it with --replace"):
+        await ControlPlane(target).start()
+    restore(file, target, replace=True)
+    assert "kept" in [name for name, _ in await listed(target)]
