@@ -1,6 +1,7 @@
 """Owners, namespaces, definitions, expiry: what happens by itself."""
 
 import asyncio
+import sqlite3
 
 import pytest
 from controlplane_support import (
@@ -79,6 +80,33 @@ async def test_old_events_expire_and_others_do_not(plane, client):
     await caretaker._round()
     await client.refused("GET", f"{path}/e")
     await client.ok("GET", f"{MAPS}/a")
+
+
+async def test_expiry_gives_up_while_nothing_can_be_written(
+    plane, client, monkeypatch
+):
+    from reconciler.controlplane.storage import writer
+
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "e"},
+        "involvedObject": {"kind": "X", "namespace": "default"},
+    }
+    path = "/api/v1/namespaces/default/events"
+    await client.ok("POST", path, event)
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    caretaker = Caretaker(plane._cluster, event_seconds=-10)
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "_commit", full)
+        async with asyncio.timeout(10):
+            await caretaker._round()
+    await client.ok("GET", f"{path}/e")
+    await caretaker._round()
+    await client.refused("GET", f"{path}/e")
 
 
 async def test_a_steady_state_writes_nothing(plane, widgets):

@@ -160,14 +160,18 @@ class Caretaker:
         """What happens once a minute: expiry, and the history's bounds."""
         store = self._cluster.store
         before = int(time.time()) - self._event_seconds
-        for key in store.read.unchanged_since(
-            EVENTS, before, _EXPIRED_AT_ONCE
-        ):
-            live = store.current(key)
-            if live is not None:
-                remove(store, live, None, counted=False)
         try:
-            await store.settled()
+            # In portions, between which others get their turn.
+            while expired := store.read.unchanged_since(
+                EVENTS, before, _EXPIRED_AT_ONCE
+            ):
+                for key in expired:
+                    live = store.current(key)
+                    if live is not None:
+                        remove(store, live, None, counted=False)
+                await store.settled()
+                if store.current(expired[0]) is not None:
+                    break  # writes fail: the disk is full, perhaps
             store.compact()
         except ApiError:
             _LOG.warning("expiry of events failed", exc_info=True)

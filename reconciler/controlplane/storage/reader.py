@@ -175,9 +175,13 @@ def _range(
         where += " AND namespace = :namespace"
         values["namespace"] = namespace
     if after is not None:
-        where += " AND (namespace, name) > (:after_namespace, :after_name)"
-        values["after_namespace"] = after.namespace
         values["after_name"] = after.name
+        if namespace is not None:
+            # Not as a pair: SQLite would sort all that follows, each time.
+            where += " AND name > :after_name"
+        else:
+            where += " AND (namespace, name) > (:after_namespace, :after_name)"
+            values["after_namespace"] = after.namespace
     return where, dict(values)
 
 
