@@ -21,6 +21,8 @@ COMMANDS = (
     "demo",
     "get",
     "tree",
+    "trace",
+    "events",
     "diff",
     "requests",
     "feedback",
