@@ -26,6 +26,7 @@ from reconciler.controlplane.lifecycle.caretaker import Caretaker
 from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.objects import form, strategy
 from reconciler.controlplane.storage.database import StorageError
+from reconciler.controlplane.storage.intact import refuse_broken
 from reconciler.controlplane.storage.record import Event, Key
 from reconciler.controlplane.storage.store import HISTORY, Store
 from reconciler.controlplane.verbs.call import Cluster
@@ -37,9 +38,6 @@ DRAIN_SECONDS = 5.0
 
 BACKLOG = 256
 """Connections that may wait to be accepted."""
-
-_SMALLEST = 512
-"""Bytes of the smallest database that SQLite writes: one page."""
 
 
 class ControlPlane:
@@ -118,7 +116,7 @@ class ControlPlane:
             raise
 
     async def _start(self) -> None:
-        _refuse_cut(self._state)
+        refuse_broken(self._state)
         self._store = Store(self._state / "objects.sqlite3", self._history)
         identity = credentials.ensure(self._state / "identity", self._names)
         cluster = _cluster(self._store, identity)
@@ -270,19 +268,3 @@ async def _ensure_objects(cluster: Cluster) -> None:
 
 
 __all__ = ["ControlPlane", "LockedError", "StorageError"]
-
-
-def _refuse_cut(state: Path) -> None:
-    """SQLite takes an empty file for a new one; after a first start it isn't.
-
-    Serving it would give resource versions out a second time.
-    """
-    path = state / "objects.sqlite3"
-    if not (state / "url").exists() or not path.is_file():
-        return
-    if path.stat().st_size < _SMALLEST:
-        msg = (
-            f"{path} was cut to {path.stat().st_size} bytes: restore a "
-            f"backup, or delete {state} to start from nothing"
-        )
-        raise StorageError(msg)
