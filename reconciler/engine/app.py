@@ -228,11 +228,11 @@ class App:
         # The kinds are there and we may list them: all that a standby needs.
         await self._lists()
         self._waiting = ""
-        if not await _first(lease.acquire(), stop):
-            return
         try:
-            await self._serve(watcher, stop, ready, [lease.hold()])
+            if await _first(lease.acquire(), stop):
+                await self._serve(watcher, stop, ready, [lease.hold()])
         finally:
+            # Also if we were stopped while we asked: we may have got it.
             await lease.release()
 
     async def _serve(

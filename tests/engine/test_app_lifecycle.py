@@ -283,6 +283,32 @@ async def test_a_short_absence_of_the_server_does_not_end_the_lead(
     assert lease["spec"]["holderIdentity"] == ""
 
 
+async def test_a_lease_that_was_got_while_stopping_is_given_back(
+    server, new_toy, running
+):
+    first = running(new_toy().controller, leader_elect=True, lease=TERMS)
+    first.start()
+    await first.ready.wait()
+    await first.end()
+    second = running(new_toy().controller, leader_elect=True, lease=TERMS)
+    write = server.merge_patch
+
+    async def late(*arguments, **options):
+        answer = await write(*arguments, **options)
+        await asyncio.sleep(2)  # the reply is on its way
+        return answer
+
+    server.merge_patch = late
+    second.start()
+    await asyncio.sleep(1)
+    lease = server.objects["Lease", "default", "test"]
+    assert lease["spec"]["holderIdentity"]
+    await second.end()
+    assert not second.ready.is_set()
+    lease = server.objects["Lease", "default", "test"]
+    assert lease["spec"]["holderIdentity"] == ""
+
+
 class Busy:
     """What another process holds, until it is let go."""
 
