@@ -25,8 +25,8 @@ from reconciler.controlplane.kinds.builtin import (
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
 from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.objects import form, strategy
-from reconciler.controlplane.state import refuse_incomplete
 from reconciler.controlplane.storage.database import StorageError
+from reconciler.controlplane.storage.intact import refuse_broken
 from reconciler.controlplane.storage.record import Event, Key
 from reconciler.controlplane.storage.store import HISTORY, Store
 from reconciler.controlplane.verbs.call import Cluster
@@ -116,7 +116,7 @@ class ControlPlane:
             raise
 
     async def _start(self) -> None:
-        refuse_incomplete(self._state)
+        refuse_broken(self._state)
         self._store = Store(self._state / "objects.sqlite3", self._history)
         identity = credentials.ensure(self._state / "identity", self._names)
         cluster = _cluster(self._store, identity)

@@ -20,7 +20,11 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -224,11 +228,11 @@ class App:
         # The kinds are there and we may list them: all that a standby needs.
         await self._lists()
         self._waiting = ""
-        if not await _first(lease.acquire(), stop):
-            return
         try:
-            await self._serve(watcher, stop, ready, [lease.hold()])
+            if await _first(lease.acquire(), stop):
+                await self._serve(watcher, stop, ready, [lease.hold()])
         finally:
+            # Also if we were stopped while we asked: we may have got it.
             await lease.release()
 
     async def _serve(
@@ -240,8 +244,12 @@ class App:
     ) -> None:
         leading = [asyncio.create_task(guard) for guard in guards]
         try:
-            async with self._leading():
-                await self._reconcile(watcher, stop, ready, leading)
+            async with AsyncExitStack() as held:
+                # Another process may hold it for long: we hear of the end,
+                # and of the lead's, while we wait.
+                entering = held.enter_async_context(self._leading())
+                if await _first(entering, stop, leading):
+                    await self._reconcile(watcher, stop, ready, leading)
         finally:
             self.metrics.leading = False
             await _cancel(leading)
@@ -256,7 +264,7 @@ class App:
         background: list[asyncio.Future[Any]] = [*leading]
         workers: list[asyncio.Task[None]] = []
         try:
-            if not await _first(self._begin(watcher), stop):
+            if not await _first(self._begin(watcher), stop, leading):
                 return
             workers += [
                 asyncio.create_task(self._reconciler.work())
@@ -358,18 +366,27 @@ def _all_kinds(
 
 
 async def _first(
-    waiting: Coroutine[Any, Any, None], stop: asyncio.Event
+    waiting: Coroutine[Any, Any, None],
+    stop: asyncio.Event,
+    leading: Sequence[asyncio.Task[None]] = (),
 ) -> bool:
-    """Whether the waiting ended before `stop` was set."""
+    """Whether the waiting ended before `stop` was set.
+
+    Raises:
+        TransientError: the lead ended before, or at the same time.
+    """
     task = asyncio.create_task(waiting)
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait(
-            [task, stopped], return_when=asyncio.FIRST_COMPLETED
+            [task, stopped, *leading], return_when=asyncio.FIRST_COMPLETED
         )
         if task.done():
             await task
-        return task.done()
+        if stop.is_set() or not any(lead.done() for lead in leading):
+            return task.done()
+        msg = "the lead was lost before the first pass"
+        raise TransientError(msg)
     finally:
         await _cancel([task, stopped])
 

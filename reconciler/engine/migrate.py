@@ -32,6 +32,9 @@ class Migration:
     storage: str
     """The version in which new writes are stored."""
 
+    served: str
+    """The version to write in: it is stored in the other one all the same."""
+
     stored: tuple[str, ...]
     """Versions in which there may be objects."""
 
@@ -47,12 +50,14 @@ def migration_of(definition: Mapping[str, Any]) -> Migration:
     """Read a CustomResourceDefinition."""
     spec = definition["spec"]
     storage = next(v["name"] for v in spec["versions"] if v["storage"])
+    served = [v["name"] for v in spec["versions"] if v["served"]]
     status = definition.get("status") or {}
     return Migration(
         definition["metadata"]["name"],
         spec["names"]["kind"],
         spec["group"],
         storage,
+        storage if storage in served or not served else served[0],
         tuple(status.get("storedVersions") or (storage,)),
         definition["metadata"]["resourceVersion"],
     )
@@ -86,7 +91,7 @@ async def migrate(
 
 
 async def _rewrite(client: KubeClient, found: Migration) -> int:
-    version = f"{found.group}/{found.storage}"
+    version = f"{found.group}/{found.served}"
     objects = await client.list(version, found.kind)
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -124,7 +124,6 @@ class ModelController:
             objects.list(ModelGeneration, desired.metadata.namespace),
             desired.metadata.name,
         )
-        endpoint = info.url if info else desired.status.endpoint
         if layout is None:
             wants = desired.spec.storage
             return Observed(
@@ -132,7 +131,8 @@ class ModelController:
                 missing=f"DatasetLayout {wants.layout_ref.name} with dataset "
                 f"{wants.dataset} does not exist",
                 wanted=asked,
-                endpoint=endpoint,
+                # Not ours: other nodes would answer with theirs, for ever.
+                endpoint=desired.status.endpoint,
             )
         choice = self._adapters.devices(desired.spec.serving.devices)
         dataset = desired.spec.storage.dataset
@@ -146,7 +146,7 @@ class ModelController:
             held=_held(backend, dataset, stored),
             pointer=backend.current(dataset),
             server_alive=info is not None,
-            endpoint=endpoint,
+            endpoint=info.url if info else desired.status.endpoint,
             wanted=asked if self._is_there(backend, dataset, wanted) else None,
             served=self._served(name) if info else None,
         )

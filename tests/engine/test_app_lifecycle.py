@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -280,6 +281,88 @@ async def test_a_short_absence_of_the_server_does_not_end_the_lead(
     await one.end()
     lease = server.objects["Lease", "default", "test"]
     assert lease["spec"]["holderIdentity"] == ""
+
+
+async def test_a_lease_that_was_got_while_stopping_is_given_back(
+    server, new_toy, running
+):
+    first = running(new_toy().controller, leader_elect=True, lease=TERMS)
+    first.start()
+    await first.ready.wait()
+    await first.end()
+    second = running(new_toy().controller, leader_elect=True, lease=TERMS)
+    write = server.merge_patch
+
+    async def late(*arguments, **options):
+        answer = await write(*arguments, **options)
+        await asyncio.sleep(2)  # the reply is on its way
+        return answer
+
+    server.merge_patch = late
+    second.start()
+    await asyncio.sleep(1)
+    lease = server.objects["Lease", "default", "test"]
+    assert lease["spec"]["holderIdentity"]
+    await second.end()
+    assert not second.ready.is_set()
+    lease = server.objects["Lease", "default", "test"]
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+class Busy:
+    """What another process holds, until it is let go."""
+
+    def __init__(self):
+        self.free, self.held = asyncio.Event(), False
+
+    @asynccontextmanager
+    async def __call__(self):
+        await self.free.wait()
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+
+
+async def test_waiting_for_the_state_directory_ends_with_stop(
+    new_toy, running
+):
+    busy = Busy()
+    one = running(new_toy().controller, leading=busy)
+    one.start()
+    await asyncio.sleep(100)
+    assert not one.ready.is_set()
+    assert await one.end() < 0.1
+    assert not busy.held
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_lead_that_is_lost_while_waiting_is_not_used(
+    server, new_toy, running, late
+):
+    """Whether or not the state directory becomes free just then."""
+    controller, busy = new_toy().controller, Busy()
+    server.put("a", size=3)
+    options = {"leader_elect": True, "lease": TERMS, "leading": busy}
+    one = running(controller, **options)
+    if late:
+        watching = one.watcher.start
+
+        async def start(*arguments):
+            await asyncio.sleep(30)
+            await watching(*arguments)
+
+        one.watcher.start = start
+        busy.free.set()
+    one.start()
+    await asyncio.sleep(8)
+    server.fail = raising(UnavailableError("away"))
+    async with asyncio.timeout(60):
+        with pytest.raises(TransientError, match="the lead was lost"):
+            await one.task
+    assert controller.passes == 0
+    assert not busy.held
 
 
 async def test_waiting_for_the_lead_ends_with_stop(new_toy, running):

@@ -2,7 +2,8 @@
 
 A backup holds the database, copied in one consistent state while a server
 may be writing, and the identity: CA, certificates, the admin's token and the
-keys that sign. Whoever has it is the administrator.
+keys that sign; and the port, so that kubeconfigs find a restored server.
+Whoever has it is the administrator.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,6 +25,8 @@ from reconciler.controlplane.storage.database import FORMAT, StorageError
 
 MANIFEST = "manifest.json"
 DATABASE = "objects.sqlite3"
+PORT = "port"
+TOKEN = "identity/token"  # noqa: S105 a file's name
 KIND = "reconciler-controlplane-backup"
 _STEP_PAGES = 1024
 """Pages copied at a time: writers get their turn in between."""
@@ -67,34 +71,43 @@ def backup(state: Path, output: Path) -> Backup:
 def _copy(source: Path, copy: Path) -> tuple[int, int]:
     """A consistent copy; returns its live objects and newest revision."""
     copy.touch(mode=0o600)
-    reading = sqlite3.connect(source)
-    writing = sqlite3.connect(copy)
     try:
-        reading.backup(writing, pages=_STEP_PAGES, sleep=0)
-        writing.execute("PRAGMA journal_mode=DELETE")
-        (verdict,) = writing.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            msg = f"{source} is damaged: {verdict}"
-            raise StorageError(msg)
-        (objects,) = writing.execute(
-            "SELECT count(*) FROM revisions WHERE superseded IS NULL"
-        ).fetchone()
-        (revision,) = writing.execute(
-            "SELECT max(number) FROM revisions"
-        ).fetchone()
+        with (
+            closing(sqlite3.connect(source)) as reading,
+            closing(sqlite3.connect(copy)) as writing,
+        ):
+            # One snapshot for all steps. Without it SQLite starts over at
+            # each write of the server, and may never come to an end.
+            reading.execute("BEGIN")
+            reading.execute("SELECT count(*) FROM facts").fetchone()
+            reading.backup(writing, pages=_STEP_PAGES, sleep=0)
+            writing.execute("PRAGMA journal_mode=DELETE")
+            return _counted(source, writing)
     except sqlite3.Error as error:
         msg = f"{source}: {error}"
         raise StorageError(msg) from error
-    finally:
-        writing.close()
-        reading.close()
+
+
+def _counted(source: Path, copy: sqlite3.Connection) -> tuple[int, int]:
+    (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        msg = f"{source} is damaged: {verdict}"
+        raise StorageError(msg)
+    (objects,) = copy.execute(
+        "SELECT count(*) FROM revisions WHERE superseded IS NULL"
+    ).fetchone()
+    (revision,) = copy.execute("SELECT max(number) FROM revisions").fetchone()
     return int(objects), int(revision or 0)
 
 
 def _files(state: Path, copy: Path) -> dict[str, Path]:
-    identity = sorted((state / "identity").glob("*"))
+    identity = sorted((state / "identity").glob("[!.]*"))
     files = {f"identity/{path.name}": path for path in identity}
-    return {DATABASE: copy, **files}
+    if TOKEN not in files:
+        msg = f"{state / TOKEN} does not exist: start the server once before"
+        raise StorageError(msg)
+    port = state / PORT
+    return {DATABASE: copy, **files} | ({PORT: port} if port.exists() else {})
 
 
 def _pack(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,13 @@ def check(path: Path) -> list[Finding]:
     """
     if not path.is_file():
         return [Finding(str(path), "does not exist")]
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True
-    )
+    uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        connection.execute("BEGIN")  # all queries see one state
-        return _first(_findings(connection, path))
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.execute("BEGIN")  # all queries see one state
+            return _first(_findings(connection, path))
     except sqlite3.DatabaseError as error:
         return [Finding(str(path), str(error))]
-    finally:
-        connection.close()
 
 
 def _first(findings: Iterator[Finding]) -> list[Finding]:

@@ -12,6 +12,7 @@ from reconciler.controlplane.storage.database import (
     connect,
     prepare,
 )
+from reconciler.controlplane.storage.intact import refuse_broken
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def compact(state: Path) -> Compacted:
         raise StorageError(msg)
     lock = StateLock(state)
     try:
+        refuse_broken(state)
         prepare(path)
         before = path.stat().st_size
         return _vacuum(path, before)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import sqlite3
 import tarfile
@@ -19,17 +18,18 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from reconciler.controlplane.lock import StateLock
-from reconciler.controlplane.state import RESTORING
 from reconciler.controlplane.storage.database import FORMAT, StorageError
+from reconciler.controlplane.storage.intact import RESTORING
 from reconciler.controlplane.upkeep.backup import (
     DATABASE,
     KIND,
     MANIFEST,
+    PORT,
+    TOKEN,
     digest,
     sync,
 )
@@ -39,8 +39,10 @@ from reconciler.controlplane.upkeep.compacting import forget
 JUMP = 1_000_000_000
 """Revisions that are skipped: more than were written since any backup."""
 
-_OURS = ("lock", RESTORING)
-_NAMES = re.compile(r"manifest\.json|objects\.sqlite3|identity/[\w.-]+")
+_NAMES = re.compile(
+    r"manifest\.json|objects\.sqlite3|port|identity/[\w-][\w.-]*"
+)
+_PLACE = ".restore-"
 
 _INCOMPLETE = (
     gzip.BadGzipFile,
@@ -69,7 +71,9 @@ class Restored:
 def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
     """Fill a state directory from a backup.
 
-    The backup is verified first: every digest, and the whole database.
+    The backup is verified first: every digest, and the whole database. If
+    the process ends while the directory changes, no server starts on it
+    until a restore was completed.
 
     Args:
         archive: What `backup` wrote.
@@ -82,41 +86,62 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
         LockedError: A server uses the directory.
         OSError: A file cannot be read or written.
     """
+    state = state.resolve()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = StateLock(state)
     try:
-        content = sorted(p for p in state.iterdir() if p.name not in _OURS)
-        if content and not replace:
+        if _content(state) and not replace:
             msg = f"{state} is not empty; --replace moves its content aside"
             raise StorageError(msg)
-        with tempfile.TemporaryDirectory(
-            dir=state.absolute().parent, prefix=".restore-"
-        ) as place:
+        # In the directory itself, which may be a file system of its own.
+        with tempfile.TemporaryDirectory(dir=state, prefix=_PLACE) as place:
             unpacked = Path(place)
-            manifest = _unpack(archive, unpacked)
+            objects = _unpack(archive, unpacked)
             revision = _advance(unpacked / DATABASE, state / DATABASE)
-            mark = state / RESTORING
-            mark.touch(mode=0o600)
-            sync(state)
-            moved = _set_aside(state, content)
-            for name in (DATABASE, "identity"):
-                os.replace(unpacked / name, state / name)  # noqa: PTH105
-            sync(state / "identity")
-            sync(state)
-            mark.unlink()
-            sync(state)
-        return Restored(manifest["objects"], revision, moved)
+            moved = _put(unpacked, state)
+        return Restored(objects, revision, moved)
+    except sqlite3.Error as error:
+        msg = f"{state}: {error}"
+        raise StorageError(msg) from error
     finally:
         lock.release()
 
 
-def _unpack(archive: Path, place: Path) -> dict[str, Any]:
+def _content(state: Path) -> list[Path]:
+    """What is in a directory, but for what restoring itself puts there."""
+    ours = {"lock", RESTORING}
+    return sorted(
+        path
+        for path in state.iterdir()
+        if path.name not in ours and not path.name.startswith(_PLACE)
+    )
+
+
+def _put(unpacked: Path, state: Path) -> Path | None:
+    """Replace what is in the directory; returns where that is now."""
+    mark = state / RESTORING
+    mark.touch(mode=0o600)
+    sync(state)
+    moved = _set_aside(state, _content(state))
+    for name in (DATABASE, "identity", PORT):
+        if (unpacked / name).exists():
+            (unpacked / name).replace(state / name)
+    sync(state / "identity")
+    sync(state)
+    mark.unlink()
+    sync(state)
+    return moved
+
+
+def _unpack(archive: Path, place: Path) -> int:
+    """Unpack and verify; returns how many objects there are."""
     try:
-        _extract(archive, place)
+        found = _extract(archive, place)
         manifest = json.loads((place / MANIFEST).read_text())
         known = manifest["kind"] == KIND
         layout = manifest["format"]
         digests = dict(manifest["sha256"])
+        objects = int(manifest["objects"])
     except _INCOMPLETE as error:
         msg = f"{archive} is no complete backup: {error}"
         raise StorageError(msg) from error
@@ -128,26 +153,30 @@ def _unpack(archive: Path, place: Path) -> dict[str, Any]:
     if not known or layout != FORMAT:
         msg = f"{archive}: format {layout}, expected {FORMAT}"
         raise StorageError(msg)
-    for name, wanted in {DATABASE: "", **digests}.items():
-        path = place / name
-        if not path.is_file() or digest(path) != wanted:
+    for name in sorted({DATABASE, TOKEN, *digests} | found - {MANIFEST}):
+        if name not in found or digest(place / name) != digests.get(name):
             msg = f"{archive}: {name} is missing or damaged"
             raise StorageError(msg)
     for finding in check(place / DATABASE):
         msg = f"{archive}: {finding.where}: {finding.problem}"
         raise StorageError(msg)
-    loaded: dict[str, Any] = manifest
-    return loaded
+    return objects
 
 
-def _extract(archive: Path, place: Path) -> None:
+def _extract(archive: Path, place: Path) -> set[str]:
+    """Unpack, for the owner's eyes only; returns the names."""
+    found = set()
+    (place / "identity").mkdir(mode=0o700)
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             if not member.isfile() or not _NAMES.fullmatch(member.name):
                 msg = f"{archive}: {member.name!r} is in no backup"
                 raise StorageError(msg)
+            member.mode = 0o600
             tar.extract(member, place, filter="data")
             sync(place / member.name)
+            found.add(member.name)
+    return found
 
 
 def _advance(path: Path, former: Path) -> int:
@@ -215,8 +244,10 @@ def _set_aside(state: Path, content: list[Path]) -> Path | None:
     if not content:
         return None
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = state.with_name(f"{state.name}.before-{stamp}-{os.getpid()}")
-    aside.mkdir(mode=0o700)
+    prefix = f"{state.name}.before-{stamp}-"
+    aside = Path(tempfile.mkdtemp(prefix=prefix, dir=state.parent))
     for path in content:
         path.replace(aside / path.name)
+    sync(aside)
+    sync(aside.parent)
     return aside

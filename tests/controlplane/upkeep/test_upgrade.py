@@ -110,6 +110,18 @@ async def test_objects_move_to_the_new_version_and_the_old_one_can_go(
     assert len((await upgraded.ok("GET", widgets("v1")))["items"]) == 2
 
 
+async def test_a_version_is_stored_before_it_is_served(
+    upgraded, tmp_path, capsys
+):
+    await two_versions(upgraded)
+    crd = await upgraded.ok("GET", CRD)
+    crd["spec"]["versions"][1]["served"] = False
+    await upgraded.ok("PUT", CRD, crd)
+    assert await migrate(upgraded) == 0
+    assert "2 objects, v1alpha1 -> v1" in capsys.readouterr().out
+    assert stored_in(tmp_path / "state") == {"example.dev/v1"}
+
+
 async def test_a_version_with_objects_in_it_cannot_go(upgraded):
     await two_versions(upgraded)
     crd = await upgraded.ok("GET", CRD)

@@ -1,11 +1,14 @@
 """check, compact, backup and restore, on databases of real servers."""
 
+import functools
+import io
+import itertools
 import json
-import os
 import random
 import shutil
 import sqlite3
 import tarfile
+from pathlib import Path
 
 import pytest
 from controlplane_support import CRDS, Client, config_map, widget, widget_crd
@@ -14,7 +17,7 @@ from reconciler.controlplane.cli import main
 from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.server import ControlPlane
 from reconciler.controlplane.storage.database import StorageError
-from reconciler.controlplane.upkeep import restore as restore_module
+from reconciler.controlplane.upkeep import backup as backup_module
 from reconciler.controlplane.upkeep.backup import backup
 from reconciler.controlplane.upkeep.checking import check
 from reconciler.controlplane.upkeep.compacting import compact
@@ -308,38 +311,148 @@ async def test_a_database_cut_to_nothing_is_not_taken_for_new(stopped, kept):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(StorageError, match="is missing or was cut"):
+    with pytest.raises(StorageError, match="is missing or was cut to"):
         await ControlPlane(stopped).start()
     assert path.exists() == (kept is not None)
 
 
-@pytest.mark.parametrize("moment", [1, 2, 3])
-async def test_a_restore_that_was_cut_short_is_repeated_not_served(
-    stopped, tmp_path, monkeypatch, moment
+def test_a_cut_database_is_not_compacted_into_a_new_one(tmp_path):
+    (tmp_path / "url").touch()
+    path = tmp_path / "objects.sqlite3"
+    path.touch()
+    with pytest.raises(StorageError, match="cut to 0 bytes"):
+        compact(tmp_path)
+    assert path.stat().st_size == 0
+
+
+async def test_a_backup_ends_however_much_is_written(
+    stopped, tmp_path, monkeypatch
 ):
-    """Killed before the database, between both, and before the end."""
-    file, target = tmp_path / "saved", tmp_path / "target"
-    backup(stopped, file)
-    real, steps = os.replace, []
+    """A server that writes after each step does not make it begin again."""
+    real, steps = sqlite3.connect, itertools.count()
+    server = real(stopped / "objects.sqlite3", isolation_level=None)
 
-    class Killed(BaseException):
-        pass
+    def write(*_):
+        number = next(steps)
+        assert number < 1000, "it does not come to an end"
+        server.execute(
+            "INSERT OR REPLACE INTO facts VALUES ('x', ?)", (number,)
+        )
 
-    def replace(source, destination):
-        steps.append(destination)
-        if len(steps) == moment:
+    class Watched(sqlite3.Connection):
+        def backup(self, target, **options):
+            super().backup(target, progress=write, **options)
+
+    monkeypatch.setattr(
+        sqlite3, "connect", functools.partial(real, factory=Watched)
+    )
+    monkeypatch.setattr(backup_module, "_STEP_PAGES", 1)
+    backup(stopped, tmp_path / "saved")
+    monkeypatch.undo()
+    server.close()
+    assert next(steps) > 10  # there were writes in between
+    restore(tmp_path / "saved", tmp_path / "new", replace=False)
+
+
+async def test_a_backup_without_identity_is_neither_made_nor_taken(
+    stopped, tmp_path
+):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    backup(stopped, good)
+    with tarfile.open(good) as old, tarfile.open(bad, "w:gz") as new:
+        for member in old:
+            if member.name.startswith("identity/"):
+                continue
+            content = old.extractfile(member).read()
+            if member.name == "manifest.json":
+                manifest = json.loads(content)
+                manifest["sha256"] = {
+                    name: digest
+                    for name, digest in manifest["sha256"].items()
+                    if not name.startswith("identity/")
+                }
+                content = json.dumps(manifest).encode()
+                member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
+    before = sorted(p.name for p in stopped.iterdir())
+    with pytest.raises(StorageError, match="identity/token is missing"):
+        restore(bad, stopped, replace=True)
+    assert sorted(p.name for p in stopped.iterdir()) == before
+    shutil.rmtree(stopped / "identity")
+    with pytest.raises(StorageError, match="identity/token does not exist"):
+        backup(stopped, bad)
+
+
+async def test_a_restore_that_was_cut_short_is_not_served(
+    stopped, tmp_path, monkeypatch
+):
+    """Killed between any two of its steps: no server starts on the half."""
+    backup(stopped, tmp_path / "saved")
+    steps = 0
+
+    def dies(path, target, real=Path.replace):
+        nonlocal steps
+        steps -= 1
+        if steps < 0:
             raise Killed
-        real(source, destination)
+        return real(path, target)
 
-    def unlink(path, **_):
-        raise Killed(path)
+    monkeypatch.setattr(Path, "replace", dies)
+    for count in range(20):
+        state = tmp_path / f"state{count}"
+        shutil.copytree(stopped, state)
+        steps = count
+        try:
+            restore(tmp_path / "saved", state, replace=True)
+        except Killed:
+            steps = 1000
+            with pytest.raises(StorageError, match="was cut short"):
+                await ControlPlane(state).start()
+            with pytest.raises(StorageError, match=r"cut short|not exist"):
+                compact(state)
+            restore(tmp_path / "saved", state, replace=True)
+            assert check(state / "objects.sqlite3") == []
+        else:
+            break
+    assert count > 5
+    steps = 1000
+    assert "kept" in [name for name, _ in await listed(state)]
 
-    with monkeypatch.context() as patched:
-        patched.setattr(restore_module.os, "replace", replace)
-        patched.setattr(restore_module.Path, "unlink", unlink)
-        with pytest.raises(Killed):
-            restore(file, target, replace=False)
-    with pytest.raises(StorageError, match="repeat it with --replace"):
-        await ControlPlane(target).start()
-    restore(file, target, replace=True)
-    assert "kept" in [name for name, _ in await listed(target)]
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+async def test_a_restored_server_has_its_port_and_private_files(
+    stopped, tmp_path
+):
+    backup(stopped, tmp_path / "saved")
+    port = (stopped / "port").read_text()
+    state = tmp_path / "new"
+    state.mkdir(mode=0o755)
+    restore(tmp_path / "saved", state, replace=False)
+    assert (state / "port").read_text() == port
+    assert (state / "identity").stat().st_mode & 0o777 == 0o700
+    modes = {p.stat().st_mode & 0o777 for p in state.glob("identity/*")}
+    assert modes == {0o600}
+    assert sorted(p.name for p in state.iterdir()) == [
+        "identity",
+        "lock",
+        "objects.sqlite3",
+        "port",
+    ]
+
+
+async def test_restore_takes_the_current_directory_and_links(
+    stopped, tmp_path, monkeypatch
+):
+    backup(stopped, tmp_path / "saved")
+    link = tmp_path / "link"
+    link.symlink_to(stopped)
+    moved = restore(tmp_path / "saved", link, replace=True).moved
+    assert moved is not None
+    assert moved.parent == tmp_path
+    monkeypatch.chdir(stopped)
+    assert restore(tmp_path / "saved", Path(), replace=True).moved is not None
+    names = [p.name for p in stopped.iterdir()]
+    assert sorted(names) == ["identity", "lock", "objects.sqlite3", "port"]
