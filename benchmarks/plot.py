@@ -46,7 +46,7 @@ def png(title: str, found: Sequence[Comparison]) -> bytes | None:
         fontsize=8,
     )
     axes.invert_yaxis()
-    axes.set_xlabel("peer's median / ours; above 1 we need less")
+    axes.set_xlabel("the peer's by ours; above 1 we need less")
     axes.set_title(title, fontsize=10)
     axes.grid(visible=True, axis="x", alpha=0.3)
     buffer = io.BytesIO()

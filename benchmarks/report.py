@@ -37,9 +37,9 @@ def markdown(
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     image = f"\n![{name}]({name}.png)\n" if picture else ""
     return (
-        f"# {name}\n\nWritten by `make bench`: {where}. Medians, ours and "
-        f"the peer alternating in one\nprocess. The ratio is the peer's by "
-        f"ours.\n\n{table}\n{image}"
+        f"# {name}\n\nWritten by `make bench`: {where}. How it was measured "
+        f"stands in\n[bench_{name}.py](../bench_{name}.py). The ratio is the "
+        f"peer's by ours.\n\n{table}\n{image}"
     )
 
 
