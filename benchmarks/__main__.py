@@ -3,13 +3,13 @@
 A benchmark module has ``run() -> Iterable[Comparison]``. It measures ours and
 the peer interleaved in the same process, so that a busy machine slows both;
 what is reported is the ratio of medians. No benchmark decides a test.
+Numbers, table and picture of each stay in ``benchmarks/results/``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import pkgutil
 import sys
 from collections.abc import Iterable
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import benchmarks
 from benchmarks.comparison import Comparison, table
+from benchmarks.report import write
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -44,15 +45,13 @@ def main() -> int:
     if not names:
         print("no benchmark of that name; there are:", ", ".join(modules()))
         return 2
-    RESULTS.mkdir(exist_ok=True)
     for name in names:
         found: list[Comparison] = list(
             importlib.import_module(f"benchmarks.{name}").run()
         )
-        print(f"\n{name.removeprefix('bench_')}\n{table(found)}")
-        data = [comparison.to_dict() for comparison in found]
-        path = RESULTS / f"{name.removeprefix('bench_')}.json"
-        path.write_text(json.dumps(data, indent=2) + "\n")
+        short = name.removeprefix("bench_")
+        print(f"\n{short}\n{table(found)}")
+        write(RESULTS, short, found)
     return 0
 
 

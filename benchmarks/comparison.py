@@ -55,26 +55,30 @@ def compare(
     )
 
 
+def cells(found: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    """The table's cells, the header first."""
+    return [
+        ("what", "ours", "peer", "peer's", "ratio"),
+        *(
+            (
+                c.what,
+                _shown(c.ours_seconds, c.unit),
+                c.peer,
+                _shown(c.peer_seconds, c.unit),
+                "" if c.ratio is None else f"{c.ratio:.2f}x",
+            )
+            for c in found
+        ),
+    ]
+
+
 def table(found: Sequence[Comparison]) -> str:
     """Aligned text."""
-    lines = [
-        (
-            c.what,
-            _shown(c.ours_seconds, c.unit),
-            c.peer,
-            _shown(c.peer_seconds, c.unit),
-            "" if c.ratio is None else f"{c.ratio:.2f}x",
-        )
-        for c in found
-    ]
-    header = ("what", "ours", "peer", "peer's", "ratio")
-    widths = [
-        max(len(row[i]) for row in (header, *lines))
-        for i in range(len(header))
-    ]
+    rows = cells(found)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-        for row in (header, *lines)
+        for row in rows
     )
 
 

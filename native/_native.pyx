@@ -7,8 +7,9 @@ checked here, before the GIL is released. Nothing here imports numpy.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
 
@@ -115,6 +116,10 @@ cdef extern from "advantages.hpp" namespace "reconciler" nogil:
 cdef extern from "features.hpp" namespace "reconciler" nogil:
     void c_hash_features "reconciler::hash_features"(
         const char*, size_t, size_t, float*) noexcept
+
+cdef extern from "verdicts.hpp" namespace "reconciler" nogil:
+    const uint16_t kUnsure
+    uint16_t verdict_code(const char*, size_t, const char*, size_t) noexcept
 
 
 MIN_CODED_DIM = kMinCodedDim
@@ -419,3 +424,41 @@ def hash_features(list texts, float[:, ::1] out):
     for i in range(len(texts)):
         text = texts[i]
         c_hash_features(text, len(text), out.shape[1], &out[i, 0])
+
+
+cdef uint16_t _verdict(object kind, object value) except? 0xFFFF:
+    cdef Py_ssize_t kind_size = 0
+    cdef Py_ssize_t value_size = 0
+    if not isinstance(kind, str) or not isinstance(value, str):
+        return kUnsure
+    cdef const char* name = PyUnicode_AsUTF8AndSize(kind, &kind_size)
+    cdef const char* text = PyUnicode_AsUTF8AndSize(value, &value_size)
+    return verdict_code(name, kind_size, text, value_size)
+
+
+def verdict_codes(list rows, uint16_t[::1] out):
+    """Fill out with the code of each row, a tuple of kind and JSON text.
+
+    See native/src/verdicts.hpp for the codes. Returns how many rows it is
+    unsure about; their code is 0xFFFF.
+
+    Raises:
+        ValueError: out has another length, or a row is not a tuple of two.
+    """
+    cdef Py_ssize_t i
+    cdef Py_ssize_t unsure = 0
+    cdef Py_ssize_t count = len(rows)
+    cdef object row
+    if out.shape[0] != count:
+        raise ValueError("one code for each row")
+    for i in range(count):
+        row = rows[i]
+        if not isinstance(row, tuple) or len(<tuple>row) != 2:
+            raise ValueError("a row is a tuple of kind and JSON text")
+        try:
+            out[i] = _verdict((<tuple>row)[0], (<tuple>row)[1])
+        except UnicodeEncodeError:  # half a surrogate is no UTF-8
+            out[i] = kUnsure
+        if out[i] == kUnsure:
+            unsure += 1
+    return unsure

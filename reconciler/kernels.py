@@ -22,6 +22,15 @@ def native() -> Any:
     except ImportError:
         log.warning(
             "reconciler was installed without its C++ kernels: the results "
-            "are the same, but vector search and advantages are slow"
+            "are the same, but slow. For kernels, install it again where "
+            "there is a C++ compiler (pip's --no-cache-dir forgets this one)"
         )
         return None
+
+
+def described() -> str:
+    """Which kernels answer here, in a few words."""
+    kernels = native()
+    if kernels is None:
+        return "pure Python, without C++ kernels"
+    return f"C++ kernels, {kernels.isa()}"

@@ -12,7 +12,8 @@ phases=("${@:-}")
 root=$(realpath "$(dirname "$0")/..")
 runs=${FUZZ_RUNS:-20000}
 tests=(tests/native tests/retrieval/test_exactness.py tests/retrieval/test_index.py
-    tests/retrieval/test_durability.py tests/training/test_advantages.py)
+    tests/retrieval/test_durability.py tests/training/test_advantages.py
+    tests/feedback/test_reward_table.py)
 cd "$root"
 
 step() { printf '\n== %s\n' "$1"; }

@@ -12,7 +12,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reconciler import __version__
+from typing_extensions import override
+
+from reconciler import __version__, kernels
 from reconciler.cli.errors import CommandError
 from reconciler.cli.options import add_common
 
@@ -43,6 +45,15 @@ Every command but controlplane takes --state DIR (a local state directory) or
 """
 
 
+class _Version(argparse.Action):
+    """Prints the version and leaves; loads the kernels only then."""
+
+    @override
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"{__version__} ({kernels.described()})")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     root = argparse.ArgumentParser(
@@ -52,7 +63,12 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    root.add_argument("--version", action="version", version=__version__)
+    root.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="show the version, and which kernels it uses",
+    )
     add_common(root, default=True)
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True

@@ -28,14 +28,15 @@ import psycopg
 from reconciler.feedback.connecting import connected, fetch
 from reconciler.feedback.errors import HorizonError
 from reconciler.feedback.judgement import Judgement
-from reconciler.feedback.preferences import Lessons, lessons
+from reconciler.feedback.preferences import Lessons, Scored, lessons
 from reconciler.feedback.resource import Rewards
+from reconciler.feedback.reward_table import RewardTable
 from reconciler.feedback.rewards import DEFAULT_REWARDS, mapping_digest
 from reconciler.runs.protocol import sync_directory
 
 _EXPORT_SECONDS = 600
 _ROWS = """
-SELECT id, kind, model, generation, prompt, response, value, rater,
+SELECT id, kind, model, generation, prompt, response, value::text, rater,
     response_b, at
 FROM feedback.judgements
 WHERE position >= %(after)s AND position < %(through)s
@@ -96,20 +97,26 @@ def export_preferences(
         msg = f"there is nothing from {first} up to {end}"
         raise ValueError(msg)
     with connected(dsn, statement_seconds=_EXPORT_SECONDS) as connection:
-        rows = list(read_rows(connection, first, end, model))
-    taught = [row for row in rows if not exclude(row.prompt)]
-    learned = lessons(taught, rewards)
+        raw = list(_stored(connection, first, end, model))
+    earned = RewardTable(rewards).of_rows([(row[1], row[6]) for row in raw])
+    rows = [_judgement(row) for row in raw]
+    scored = [
+        Scored(row, reward)
+        for row, reward in zip(rows, earned, strict=True)
+        if not exclude(row.prompt)
+    ]
+    learned = lessons(scored)
     report = ExportReport(
         after=first,
         through=end,
         rows=len(rows),
-        excluded=len(rows) - len(taught),
+        excluded=len(rows) - len(scored),
         superseded=learned.superseded,
         pairs=len(learned.pairs),
         completions=len(learned.completions),
         mapping_digest=mapping_digest(rewards),
     )
-    kinds: Counter[str] = Counter(row.kind for row in taught)
+    kinds: Counter[str] = Counter(each.judgement.kind for each in scored)
     _publish(destination, _files(learned, report, dict(kinds)))
     return report
 
@@ -125,6 +132,16 @@ def read_rows(
     Raises:
         HorizonError: transactions below `through` are still open.
     """
+    yield from map(_judgement, _stored(connection, after, through, model))
+
+
+def _stored(
+    connection: psycopg.Connection,
+    after: int,
+    through: int,
+    model: str | None,
+) -> Iterator[tuple[Any, ...]]:
+    """The columns of `_ROWS`, values still as JSON text."""
     (horizon,) = fetch(connection, "SELECT feedback.horizon()")
     if horizon < through:
         msg = f"transactions before {through} are still open: try again later"
@@ -132,8 +149,12 @@ def read_rows(
     with connection.cursor(name="judgements") as cursor:
         cursor.itersize = 5000
         asked = {"after": after, "through": through, "model": model}
-        for values in cursor.execute(_ROWS, asked):
-            yield Judgement(*values)
+        yield from cursor.execute(_ROWS, asked)
+
+
+def _judgement(row: tuple[Any, ...]) -> Judgement:
+    columns = [*row[:6], json.loads(row[6]), *row[7:]]
+    return Judgement(*columns)
 
 
 def _files(

@@ -11,10 +11,19 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.feedback.judgement import Judgement
-from reconciler.feedback.resource import Rewards
-from reconciler.feedback.rewards import DEFAULT_REWARDS, rewards_of
 
 SCALAR = frozenset({"thumbs", "rating"})
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A judgement with what its (first) answer earned by it, in [-1, 1].
+
+    The second answer of a comparison earned minus that.
+    """
+
+    judgement: Judgement
+    reward: float
 
 
 @dataclass(frozen=True, order=True)
@@ -44,9 +53,7 @@ class Lessons:
     """Judgements that the same rater replaced by a later one."""
 
 
-def lessons(
-    judgements: Iterable[Judgement], mapping: Rewards = DEFAULT_REWARDS
-) -> Lessons:
+def lessons(scored: Iterable[Scored]) -> Lessons:
     """Turn judgements into preference pairs and completions.
 
     - A correction prefers the corrected text, and is a completion.
@@ -58,21 +65,21 @@ def lessons(
     Where these disagree about two answers, the earlier in this list counts.
 
     Args:
-        judgements: in the order of their time: the last one of a rater on
-            the same item supersedes the others.
-        mapping: how judgements become rewards.
+        scored: in the order of their time: the last one of a rater on the
+            same item supersedes the others.
     """
-    everything = list(judgements)
+    everything = list(scored)
     latest = _latest(everything)
+    said = [each.judgement for each in latest]
     return Lessons(
         pairs=_first_per_two(
             [
-                *sorted(_corrected(latest)),
-                *sorted(_compared(latest, mapping)),
-                *sorted(_scored(latest, mapping)),
+                *sorted(_corrected(said)),
+                *sorted(_compared(latest)),
+                *sorted(_scored(latest)),
             ]
         ),
-        completions=tuple(sorted(set(_completions(latest)))),
+        completions=tuple(sorted(set(_completions(said)))),
         superseded=len(everything) - len(latest),
     )
 
@@ -90,8 +97,8 @@ def item(judgement: Judgement) -> Hashable:
     return (judgement.rater, kind, judgement.prompt, judgement.response)
 
 
-def _latest(judgements: Iterable[Judgement]) -> list[Judgement]:
-    return list({item(each): each for each in judgements}.values())
+def _latest(scored: Iterable[Scored]) -> list[Scored]:
+    return list({item(each.judgement): each for each in scored}.values())
 
 
 def _completions(judgements: Iterable[Judgement]) -> Iterator[Completion]:
@@ -106,19 +113,18 @@ def _corrected(judgements: Iterable[Judgement]) -> Iterator[Pair]:
             yield Pair(each.prompt, str(each.value), each.response)
 
 
-def _compared(
-    judgements: Iterable[Judgement], mapping: Rewards
-) -> Iterator[Pair]:
+def _compared(scored: Iterable[Scored]) -> Iterator[Pair]:
     """The answer with the greater sum of rewards, of each compared two."""
     votes: dict[tuple[str, str, str], float] = defaultdict(float)
-    for each in judgements:
-        if each.kind != "comparison":
+    for each in scored:
+        judgement = each.judgement
+        first, second = judgement.response, judgement.response_b or ""
+        if judgement.kind != "comparison" or first == second:
             continue
-        first, second = rewards_of(each, mapping)
-        if first.response == second.response:
-            continue
-        low, high = sorted((first, second), key=lambda r: r.response)
-        votes[each.prompt, low.response, high.response] += low.value
+        if first < second:
+            votes[judgement.prompt, first, second] += each.reward
+        else:
+            votes[judgement.prompt, second, first] -= each.reward
     for (prompt, low_text, high_text), sum_of_low in votes.items():
         if sum_of_low > 0:
             yield Pair(prompt, low_text, high_text)
@@ -126,17 +132,16 @@ def _compared(
             yield Pair(prompt, high_text, low_text)
 
 
-def _scored(
-    judgements: Iterable[Judgement], mapping: Rewards
-) -> Iterator[Pair]:
+def _scored(scored: Iterable[Scored]) -> Iterator[Pair]:
     """The best against the worst answer of each prompt."""
     scores: dict[str, dict[str, list[float]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for each in judgements:
-        if each.kind in SCALAR:
-            (reward,) = rewards_of(each, mapping)
-            scores[each.prompt][reward.response].append(reward.value)
+    for each in scored:
+        judgement = each.judgement
+        if judgement.kind in SCALAR:
+            answers = scores[judgement.prompt]
+            answers[judgement.response].append(each.reward)
     for prompt, answers in scores.items():
         ranked = sorted((mean, text) for text, mean in _means(answers))
         (worst_mean, worst), (best_mean, best) = ranked[0], ranked[-1]

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.feedback.judgement import Judgement
-from reconciler.feedback.preferences import Completion, Pair, lessons
+from reconciler.feedback.preferences import Completion, Pair, Scored
+from reconciler.feedback.preferences import lessons as lessons_of_scored
+from reconciler.feedback.rewards import DEFAULT_REWARDS, rewards_of
 
 
 def said(kind, value, response="x", response_b=None, rater="r", prompt="p"):
@@ -22,6 +24,13 @@ def said(kind, value, response="x", response_b=None, rater="r", prompt="p"):
         response_b=response_b,
         value=value,
         rater=rater,
+    )
+
+
+def lessons(judgements):
+    return lessons_of_scored(
+        Scored(each, rewards_of(each, DEFAULT_REWARDS)[0].value)
+        for each in judgements
     )
 
 
