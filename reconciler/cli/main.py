@@ -25,6 +25,7 @@ COMMANDS = (
     "requests",
     "feedback",
     "generate",
+    "search",
     "migrate",
     "operator",
     "completion",
