@@ -29,6 +29,7 @@ COMMANDS = (
     "requests",
     "feedback",
     "generate",
+    "search",
     "migrate",
     "operator",
     "completion",

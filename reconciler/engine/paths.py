@@ -55,6 +55,16 @@ class StateDirectory:
         return self.root / "repositories"
 
     @property
+    def indexes(self) -> Path:
+        """Searchable indexes of directories."""
+        return self.root / "indexes"
+
+    @property
+    def graphs(self) -> Path:
+        """Embedders, converted for a device."""
+        return self.root / "graphs"
+
+    @property
     def logs(self) -> Path:
         """Logs of processes that run detached."""
         return self.root / "logs"

@@ -45,6 +45,16 @@ class Contents:
     def __len__(self) -> int:
         return sum(part.live for part in self.all_parts())
 
+    def ids(self) -> Ids:
+        """Ids of the live rows, ascending."""
+        live = [
+            part.segment.view.ids
+            if part.alive is None
+            else part.segment.view.ids[part.alive != 0]
+            for part in self.all_parts()
+        ]
+        return np.sort(np.concatenate([*live, np.empty(0, np.int64)]))
+
     def without(self, ids: Ids) -> tuple[Contents, int]:
         """The contents less these ids, and how many of them there were."""
         before = self.all_parts()

@@ -45,16 +45,26 @@ MANIFEST = "manifest.json"
 
 
 class Home:
-    """The files of one index, open for one process."""
+    """The files of one index, open for one process that may write.
 
-    def __init__(self, path: Path, schema: Schema) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+    Or, read only, for any number of processes that change nothing.
+    """
+
+    def __init__(
+        self, path: Path, schema: Schema, *, read_only: bool = False
+    ) -> None:
         self._path, self._schema = path, schema
+        self._read_only = read_only
         self._next = 1
         self._journal: Journal | None = None
-        self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        if read_only:
+            self._lock = os.open(path / "lock", os.O_RDONLY)
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        kind = fcntl.LOCK_SH if read_only else fcntl.LOCK_EX
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, kind | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
             raise
@@ -73,10 +83,11 @@ class Home:
             raise
 
     def _load(self) -> Contents:
-        if not (self._path / MANIFEST).exists():
+        if not self._read_only and not (self._path / MANIFEST).exists():
             return self.checkpoint(Contents(self._schema))
         manifest = self._read_manifest()
-        self._remove_strangers(manifest)
+        if not self._read_only:
+            self._remove_strangers(manifest)
         parts = [self._part(name) for name in manifest["segments"]]
         path = self._path / manifest["journal"]
         if not path.exists():
@@ -85,6 +96,8 @@ class Home:
         contents = Contents(self._schema, tuple(parts))
         for record in records:
             contents = _applied(path, contents, record)
+        if self._read_only:
+            return contents
         self._journal = Journal(path)
         self._journal.truncate(end)
         if any(part.segment.file is None for part in contents.parts):
@@ -141,10 +154,13 @@ class Home:
             self._lock = -1
 
     def _require_open(self) -> None:
+        if self._read_only:
+            raise ValueError("the index is open to read only")
         if self._lock < 0:
             raise ValueError("the index is closed")
 
     def _open_journal(self) -> Journal:
+        self._require_open()
         if self._journal is None:
             raise ValueError("the index is closed")
         return self._journal
@@ -225,7 +241,13 @@ def _parsed_manifest(path: Path) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(path.read_bytes())
         check = body.pop("checksum")
         version = body["version"]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (
+        FileNotFoundError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
         raise CorruptFileError(path, 0, "no manifest") from error
     if check != _checksum(body):
         raise CorruptFileError(path, 0, "another checksum")

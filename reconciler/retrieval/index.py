@@ -71,10 +71,15 @@ class ExactIndex:
             rows by mmap. Adds and deletes are on the disk when they return.
             One process at a time may have it open.
         cpus: where helping threads may run; empty: anywhere.
+        read_only: change nothing in the directory, which must exist. Any
+            number of processes may have it open so, none of them beside one
+            that writes; add, delete and compact are refused.
 
     Raises:
-        ValueError: dim or metric is none, or the directory holds another.
+        ValueError: dim or metric is none, the directory holds another, or
+            read_only without a path.
         CorruptFileError: a file in the directory is damaged.
+        FileNotFoundError: read_only, and the directory holds no index.
         BlockingIOError: another process has the directory open.
     """
 
@@ -86,6 +91,7 @@ class ExactIndex:
         path: str | os.PathLike[str] | None = None,
         *,
         cpus: Collection[int] = (),
+        read_only: bool = False,
     ) -> None:
         if not 1 <= dim <= MAX_DIM:
             msg = f"dim must be 1 to {MAX_DIM}, not {dim}"
@@ -93,13 +99,15 @@ class ExactIndex:
         if threads is not None and threads < 1:
             msg = f"threads must be positive, not {threads}"
             raise ValueError(msg)
+        if read_only and path is None:
+            raise ValueError("read_only needs a path")
         kernels = engine(threads, cpus)
         self._schema = Schema(dim, Metric.named(metric), kernels)
         self._writing = threading.Lock()
         self._contents = Contents(self._schema)
         self._home: Home | None = None
         if path is not None:
-            self._home = Home(Path(path), self._schema)
+            self._home = Home(Path(path), self._schema, read_only=read_only)
             self._contents = self._home.load()
 
     @property
@@ -119,6 +127,10 @@ class ExactIndex:
         wanted = as_ids([id_])
         parts = self._contents.all_parts()
         return any(len(part.positions(wanted)) for part in parts)
+
+    def ids(self) -> Ids:
+        """The ids of all rows, ascending."""
+        return self._contents.ids()
 
     def add(self, ids: ArrayLike, vectors: ArrayLike) -> None:
         """Store vectors under ids; an id that exists gets the new vector.

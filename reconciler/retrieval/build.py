@@ -1,0 +1,246 @@
+"""Building the next generation of an index, by what changed.
+
+A text is known by its digest: one that the current generation holds keeps its
+vector, and only new texts are embedded. Batches are durable as they are
+added, so a build that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from reconciler.artifacts.copying import remove_tree
+from reconciler.retrieval.arrays import as_ids
+from reconciler.retrieval.chunking import Passage
+from reconciler.retrieval.embedder import Embedder
+from reconciler.retrieval.files import CorruptFileError
+from reconciler.retrieval.index import ExactIndex
+from reconciler.retrieval.library import (
+    PASSAGES,
+    VECTORS,
+    DamagedError,
+    GenerationManifest,
+    Library,
+    LibraryError,
+    file_digest,
+)
+from reconciler.retrieval.passages import Passages, write_passages
+from reconciler.retrieval.source import Known, Scan, scan
+from reconciler.runs.protocol import write_atomically
+
+BATCH = 256
+"""Texts that are embedded and made durable together."""
+_OWNER = "embedder"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        generation: the one that answers now.
+        documents: how many it holds.
+        passages: how many it holds.
+        embedded: texts that were embedded.
+        reused: texts whose vector was there already.
+        pending: texts for whose vector the time was too short. They are
+            found by their words until the next build gives them one.
+        skipped: by path, why a document was left out.
+        notes: what an operator should know: damage found, work resumed.
+        changed: whether there is a new generation.
+    """
+
+    generation: str = ""
+    documents: int = 0
+    passages: int = 0
+    embedded: int = 0
+    reused: int = 0
+    pending: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class _Current:
+    """The generation that answers, found whole."""
+
+    name: str
+    manifest: GenerationManifest
+    known: dict[str, Known]
+
+
+def build(
+    library: Library,
+    source: Sequence[Path],
+    embedder: Embedder,
+    progress: Progress | None = None,
+    seconds: float = math.inf,
+) -> BuildReport:
+    """Bring an index up to date with some directories.
+
+    Args:
+        library: where the index is.
+        source: the documents.
+        embedder: makes the vectors.
+        progress: called with texts embedded so far and all that are to be.
+        seconds: after which no further batch is embedded. The generation
+            holds what was done, shortest texts first.
+
+    Raises:
+        SourceError: a directory cannot be read.
+        EmbedderError: the device failed; what was embedded is kept.
+        LibraryError: another process builds, or two texts share a digest.
+        OSError: the disk refused; what answered before still does.
+    """
+    deadline = time.monotonic() + seconds
+    with library.lock():
+        report = BuildReport()
+        current = _current(library, embedder, report)
+        found = scan(source, current.known if current else None)
+        _describe(report, found)
+        content = _content(embedder, found)
+        if current is not None and current.manifest.content == content:
+            report.generation, report.changed = current.name, False
+            report.reused = len({p.id for p in found.passages})
+            return report
+        _begin(library, embedder, current, report)
+        texts = _texts(found.passages)
+        _embed(library, embedder, texts, report, deadline, progress)
+        path = library.building / PASSAGES
+        path.unlink(missing_ok=True)
+        write_passages(path, found.files, found.passages)
+        report.generation = library.publish(
+            GenerationManifest(
+                content=content if report.pending == 0 else "",
+                embedder=embedder.identity,
+                dim=embedder.dim,
+                documents=report.documents,
+                passages=report.passages,
+                passages_digest=file_digest(path),
+                built=datetime.now(UTC).isoformat(),
+            )
+        )
+        return report
+
+
+def _describe(report: BuildReport, found: Scan) -> None:
+    report.documents = len(found.files)
+    report.passages = len(found.passages)
+    report.skipped = found.skipped
+
+
+def _current(
+    library: Library, embedder: Embedder, report: BuildReport
+) -> _Current | None:
+    """The current generation, unless there is none that could be reused."""
+    try:
+        name = library.current()
+        if name is None:
+            return None
+        manifest = library.checked_manifest(name)
+        path = library.generation(name)
+        if manifest.embedder == embedder.identity:
+            with _vectors(path, embedder, read_only=True):
+                pass
+        with Passages(path / PASSAGES) as passages:
+            return _Current(name, manifest, passages.known())
+    except (DamagedError, CorruptFileError, FileNotFoundError) as error:
+        report.notes.append(
+            f"the index was damaged ({error}): built anew from its source"
+        )
+        return None
+
+
+def _content(embedder: Embedder, found: Scan) -> str:
+    digest = hashlib.sha256(embedder.identity.encode())
+    for path, checksum in sorted(found.files.items()):
+        digest.update(f"\0{path}\0{checksum}".encode("utf-8", "replace"))
+    # Not only the documents: how they are split may change too.
+    digest.update(as_ids([p.id for p in found.passages]).tobytes())
+    return digest.hexdigest()
+
+
+def _begin(
+    library: Library,
+    embedder: Embedder,
+    current: _Current | None,
+    report: BuildReport,
+) -> None:
+    """Make `building` hold vectors of this embedder, as many as there are."""
+    home = library.building
+    owner = home / _OWNER
+    if owner.is_file() and owner.read_text() == embedder.identity:
+        try:
+            with _vectors(home, embedder) as index:
+                report.notes.append(
+                    f"a build that had been stopped goes on: {len(index)} "
+                    "vectors were there"
+                )
+                return
+        except (CorruptFileError, ValueError) as error:
+            report.notes.append(f"a stopped build was damaged: {error}")
+    if home.exists():
+        remove_tree(home)
+    home.mkdir()
+    if current and current.manifest.embedder == embedder.identity:
+        old = library.generation(current.name) / VECTORS
+        shutil.copytree(old, home / VECTORS)
+    # Last: without it a copy that was cut short is never taken up.
+    write_atomically(owner, embedder.identity)
+
+
+def _embed(
+    library: Library,
+    embedder: Embedder,
+    texts: Mapping[int, str],
+    report: BuildReport,
+    deadline: float,
+    progress: Progress | None,
+) -> None:
+    with _vectors(library.building, embedder) as index:
+        held = index.ids()
+        index.delete(np.setdiff1d(held, as_ids(list(texts))))
+        missing = sorted(
+            texts.keys() - set(held.tolist()),
+            key=lambda id_: (len(texts[id_]), id_),
+        )
+        report.reused = len(texts) - len(missing)
+        for start in range(0, len(missing), BATCH):
+            if time.monotonic() >= deadline:
+                break
+            ids = missing[start : start + BATCH]
+            index.add(ids, embedder.embed([texts[id_] for id_ in ids]))
+            report.embedded += len(ids)
+            if progress is not None:
+                progress(report.embedded, len(missing))
+        report.pending = len(missing) - report.embedded
+        index.compact()
+
+
+def _texts(passages: Iterable[Passage]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for passage in passages:
+        if found.setdefault(passage.id, passage.text) != passage.text:
+            msg = f"{passage.path}: a text shares the digest of another"
+            raise LibraryError(msg)
+    return found
+
+
+def _vectors(
+    home: Path, embedder: Embedder, *, read_only: bool = False
+) -> ExactIndex:
+    return ExactIndex(
+        embedder.dim, "cosine", path=home / VECTORS, read_only=read_only
+    )

