@@ -35,7 +35,7 @@ from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import stale
 from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
-from reconciler.gitops.observation import Observation, Problem
+from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
 from reconciler.gitops.plan import (
     Acknowledge,
     Apply,
@@ -53,6 +53,7 @@ from reconciler.gitops.promote import (
 )
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.signers import SignersError
 from reconciler.gitops.source import Look, local_path
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError
@@ -148,10 +149,13 @@ class ConfigRepositoryController:
         try:
             memory.inputs = await load_inputs(ctx.client, desired)
         except CredentialsError as error:
-            problem = Problem("AuthenticationFailed", str(error))
+            unsigned = isinstance(error, SignersError)
+            reason = UNVERIFIED if unsigned else "AuthenticationFailed"
+            problem = Problem(reason, str(error))
             head = desired.status.last_attempted_revision
             return Look(None, problem, head)
         memory.source.credentials = memory.inputs.credentials
+        memory.source.policy = memory.inputs.policy
         return await self._threads.run(memory.source.look, desired, now)
 
     async def _promoted(

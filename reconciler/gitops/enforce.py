@@ -56,6 +56,7 @@ class Enforcer:
         """
         base = Observation(look.head, problem=look.problem, due=look.due)
         if look.tree is not None:
+            base = replace(base, signed=look.tree.signed)
             found = await self._accept(look.tree)
             if not isinstance(found, Problem):
                 head = look.tree.revision
@@ -71,6 +72,12 @@ class Enforcer:
         """The revision in force: never an older one than was applied."""
         status = self.desired.status
         return status.revision_in_force or status.last_applied_revision
+
+    @property
+    def _verifies(self) -> bool:
+        """Whether only signed revisions may be applied."""
+        git = self.desired.spec.git
+        return git is not None and git.verify is not None
 
     async def _accept(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
         found = await self._try(tree)
@@ -89,7 +96,7 @@ class Enforcer:
         if good is None:
             return base
         tree = await self.threads.run(self.memory.records.load, good)
-        if tree is None:
+        if tree is None or (self._verifies and not tree.signed):
             return base
         found = await self._try(tree)
         if isinstance(found, Problem):

@@ -82,6 +82,15 @@ def redact(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    out: bytes = field(repr=False)
+    err: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Git:
     """Runs git in one directory with a scrubbed environment."""
 
@@ -114,7 +123,22 @@ class Git:
             GitError: it failed.
         """
         with self._access(arguments[0]) as access:
-            return self._run(arguments, stdin, access | dict(extra or {}))
+            given = access | dict(extra or {})
+            done = self._finish(arguments, stdin, given)
+        if done.code != 0:
+            raise GitError(_message(arguments[0], done.err))
+        return done.out
+
+    def finish(
+        self, *arguments: str, extra: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Run one local command; its exit status is an answer.
+
+        Raises:
+            GitTimeoutError: it took too long.
+            GitError: git does not run.
+        """
+        return self._finish(arguments, b"", extra or {})
 
     @contextlib.contextmanager
     def _access(self, name: str) -> Iterator[dict[str, str]]:
@@ -124,12 +148,12 @@ class Git:
         with self.credentials.environment() as environment:
             yield environment
 
-    def _run(
+    def _finish(
         self,
         arguments: tuple[str, ...],
         stdin: bytes,
         extra: Mapping[str, str],
-    ) -> bytes:
+    ) -> Finished:
         command = ["git", *self._settings(), *arguments]
         environment = self._environment() | dict(extra)
         try:
@@ -146,9 +170,7 @@ class Git:
             msg = f"cannot run git: {error}"
             raise GitError(msg) from error
         out, err = self._wait(process, arguments[0], stdin)
-        if process.returncode != 0:
-            raise GitError(_message(arguments[0], err))
-        return out
+        return Finished(process.returncode, out, err)
 
     def _wait(
         self, process: subprocess.Popen[bytes], name: str, stdin: bytes
@@ -185,6 +207,7 @@ class Git:
             "SSH_ASKPASS": "false",
             "GIT_SSH_COMMAND": _SSH,
             "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             **self.environment,
         }

@@ -21,6 +21,8 @@ from reconciler.gitops.resource import (
     ConfigRepositorySpec,
     LocalReference,
 )
+from reconciler.gitops.signers import WHERE, Signers, SignersError
+from reconciler.gitops.verification import Policy
 
 
 class MissingInputError(CredentialsError):
@@ -32,6 +34,8 @@ class Inputs:
     """What was read."""
 
     credentials: Credentials | None = None
+    policy: Policy | None = None
+    """What has to be signed, and by whom."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,21 @@ class Loader:
             CredentialsError: one is missing or lacks something.
             TransientError: the API server does not answer.
         """
-        return Inputs(credentials=await self._credentials(spec))
+        return Inputs(
+            credentials=await self._credentials(spec),
+            policy=await self._policy(spec),
+        )
+
+    async def _policy(self, spec: ConfigRepositorySpec) -> Policy | None:
+        """Who may sign; without the Secret nobody may."""
+        if spec.git is None or spec.git.verify is None:
+            return None
+        verify = spec.git.verify
+        try:
+            values = await self.secret(WHERE, verify.secret_ref)
+        except CredentialsError as error:
+            raise SignersError(str(error)) from error
+        return Policy(verify.mode, Signers.of(values))
 
     async def _credentials(
         self, spec: ConfigRepositorySpec

@@ -14,6 +14,9 @@ from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import PendingPrune
 
+UNVERIFIED = "VerificationError"
+"""Reason of a problem: a revision is not signed as it has to be."""
+
 
 class Verdict(enum.Enum):
     """What has to happen to a desired object."""
@@ -126,5 +129,8 @@ class Observation:
     """What it waits with."""
 
     write_back: WriteBackState = field(default_factory=WriteBackState)
+    signed: str = ""
+    """What of the newest revision was verified: objects and keys."""
+
     due: float | None = None
     """Seconds until the source has to be looked at again."""

@@ -19,7 +19,12 @@ from reconciler.engine.resource import ANNOTATIONS, parse_duration
 from reconciler.gitops.guard import mark, others
 from reconciler.gitops.history import record
 from reconciler.gitops.manifest import DesiredObject
-from reconciler.gitops.observation import Observation, StaleObject, Verdict
+from reconciler.gitops.observation import (
+    UNVERIFIED,
+    Observation,
+    StaleObject,
+    Verdict,
+)
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import (
     ConfigRepository,
@@ -30,6 +35,7 @@ from reconciler.gitops.resource import (
 
 SUSPENDED = "Suspended"
 WRITTEN_BACK = "WrittenBack"
+SOURCE_VERIFIED = "SourceVerified"
 WITH_RETRY = "ProgressingWithRetry"
 EARLY_STAGE = -2
 DEFERRED_WAIT = 1.0
@@ -215,6 +221,7 @@ def _status(
     build.remove(SUSPENDED)
     _judge(build, desired, observed, actions, settled=settled)
     _written(build, desired, observed)
+    _verified(build, desired, observed)
     status = updated(
         live,
         conditions=build.build(),
@@ -281,6 +288,24 @@ def _judge(
         count = sum(not isinstance(a, Tell) for a in actions)
         text = f"correcting drift from {observed.head}: {count} changes"
         build.set(RECONCILING, "True", "Progressing", text)
+
+
+def _verified(
+    build: Conditions, desired: ConfigRepository, observed: Observation
+) -> None:
+    """Set the condition that tells of signatures.
+
+    A source that is away says nothing about what was verified before.
+    """
+    git, problem = desired.spec.git, observed.problem
+    if git is None or git.verify is None:
+        build.remove(SOURCE_VERIFIED)
+    elif problem is not None and problem.reason == UNVERIFIED:
+        message = problem.message[:MAX_MESSAGE]
+        build.set(SOURCE_VERIFIED, "False", UNVERIFIED, message)
+    elif observed.signed:
+        text = f"{observed.head}: {observed.signed}"
+        build.set(SOURCE_VERIFIED, "True", "Succeeded", text)
 
 
 def _written(

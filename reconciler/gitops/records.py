@@ -33,23 +33,33 @@ class Records:
         Raises:
             SourceError: the disk does not take it.
         """
-        target = self._tree(tree.revision)
+        target = self._tree(tree.revision, signed=bool(tree.signed))
         if not target.is_file():
             files = {k: v.decode("utf-8") for k, v in tree.files.items()}
-            content = {"revision": tree.revision, "files": files}
+            content = {
+                "revision": tree.revision,
+                "signed": tree.signed,
+                "files": files,
+            }
             self._write(target, content)
-        wanted = {self._tree(r).name for r in (*keep, tree.revision) if r}
+        wanted = {
+            self._tree(r, signed=signed).name
+            for r in (*keep, tree.revision)
+            if r
+            for signed in (True, False)
+        }
         for found in target.parent.iterdir():
             if found.name not in wanted:
                 found.unlink(missing_ok=True)
 
     def load(self, revision: str) -> Tree | None:
         """A revision that was kept, or None."""
-        content = _read(self._tree(revision))
+        content = _read(self._tree(revision, signed=True))
+        content = content or _read(self._tree(revision, signed=False))
         if not content or content.get("revision") != revision:
             return None
         files = {k: str(v).encode() for k, v in content["files"].items()}
-        return Tree(revision, files)
+        return Tree(revision, files, signed=content.get("signed", ""))
 
     @property
     def promotions(self) -> dict[str, str]:
@@ -76,9 +86,10 @@ class Records:
         self._write(self._folder / "promotions.json", content)
         self._written = commits
 
-    def _tree(self, revision: str) -> Path:
+    def _tree(self, revision: str, *, signed: bool) -> Path:
         name = hashlib.sha256(revision.encode()).hexdigest()[:32]
-        return self._folder / "revisions" / f"{name}.json"
+        suffix = ".signed.json" if signed else ".json"
+        return self._folder / "revisions" / f"{name}{suffix}"
 
     def _write(self, target: Path, content: dict[str, Any]) -> None:
         data = json.dumps(content).encode()

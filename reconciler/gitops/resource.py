@@ -72,6 +72,24 @@ class LocalReference(Part):
     )
 
 
+VerificationMode = Literal["HEAD", "Tag", "TagAndHEAD"]
+
+
+class Verify(Part):
+    """Whose signatures a revision needs."""
+
+    mode: VerificationMode = Field(
+        default="HEAD",
+        description="What has to be signed: the commit, the tag that names "
+        "it, or both.",
+    )
+    secret_ref: LocalReference = Field(
+        description="Secret with the public keys of those who may sign: "
+        "OpenPGP keys (*.asc), SSH keys (*.pub), allowed_signers and "
+        "revoked_keys as ssh-keygen reads them.",
+    )
+
+
 class GitSource(Part):
     """A Git repository."""
 
@@ -101,6 +119,10 @@ class GitSource(Part):
         max_length=16384,
         description="Paths of the repository that are not read, in the "
         "notation of .gitignore.",
+    )
+    verify: Verify | None = Field(
+        default=None,
+        description="Apply only revisions that are signed by a known key.",
     )
 
 
@@ -297,6 +319,24 @@ class ConfigRepository(Resource):
                 "has(self.git.ref.name) || has(self.git.ref.commit))",
                 message="writeBack needs git.ref.branch alone",
             ),
+            Rule(
+                at="spec",
+                rule="!self.writeBack.enabled || !has(self.git) || "
+                "!has(self.git.verify)",
+                message="writeBack does not sign its commits, so that "
+                "git.verify would refuse them: choose one of the two",
+            ),
+            Rule(
+                at="spec",
+                rule="!has(self.git) || !has(self.git.verify) || "
+                "self.git.verify.mode == 'HEAD' || "
+                "(!has(self.git.ref.commit) && (has(self.git.ref.name) "
+                "? self.git.ref.name.startsWith('refs/tags/') "
+                ": (has(self.git.ref.tag) || has(self.git.ref.semver))))",
+                message="git.verify.mode Tag and TagAndHEAD need a tag: "
+                "git.ref.tag, git.ref.semver or git.ref.name refs/tags/..., "
+                "and no git.ref.commit",
+            ),
         ),
         stage=0,
     )
@@ -308,6 +348,7 @@ class ConfigRepository(Resource):
 AttemptStatus = Literal[
     "ReconciliationSucceeded",
     "ArtifactFailed",
+    "VerificationError",
     "BuildFailed",
     "ReconciliationFailed",
     "PruneFailed",

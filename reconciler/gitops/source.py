@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,9 +16,9 @@ from reconciler.gitops.directory import read_directory
 from reconciler.gitops.git import Git
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.mirror import Mirror
-from reconciler.gitops.observation import Problem
+from reconciler.gitops.observation import UNVERIFIED, Problem
 from reconciler.gitops.plan import requested
-from reconciler.gitops.reference import Reference
+from reconciler.gitops.reference import Reference, Target
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
 from reconciler.gitops.tree import (
     SourceError,
@@ -26,6 +26,7 @@ from reconciler.gitops.tree import (
     clean_folder,
     commit_of,
 )
+from reconciler.gitops.verification import Policy, VerificationError
 
 ARTIFACT_FAILED = "ArtifactFailed"
 
@@ -58,8 +59,14 @@ class Source:
     credentials: Credentials | None = None
     """What `git.secretRef` and `git.proxySecretRef` say."""
 
+    policy: Policy | None = None
+    """What `git.verify` says."""
+
     _tree: Tree | None = None
     _problem: Problem | None = None
+    _refused: str | None = None
+    """The newest revision, if it is not signed as it has to be."""
+
     _asked: tuple[str, str | None] | None = None
     _read_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -127,7 +134,7 @@ class Source:
             self._asked, self._read_at, self.dirty = asked, now, False
         due = self._wait(spec) - (now - self._read_at)
         if self._problem is not None:
-            head = old.revision if old else None
+            head = self._refused or (old.revision if old else None)
             return Look(None, self._problem, head, due)
         return self._looked(spec, old, due)
 
@@ -148,6 +155,7 @@ class Source:
         return Look(tree, None, head, due, rewritten)
 
     def _read(self, spec: ConfigRepositorySpec) -> None:
+        self._refused = None
         try:
             clean_folder(spec.path)
         except SourceError as error:
@@ -156,6 +164,9 @@ class Source:
         try:
             self._tree = self._fetch(spec)
             self._problem = None
+        except VerificationError as error:
+            self._refused = error.revision
+            self._problem = Problem(UNVERIFIED, str(error))
         except SourceError as error:
             self._problem = Problem(ARTIFACT_FAILED, str(error))
         except OSError as error:
@@ -174,8 +185,21 @@ class Source:
         if unchanged is not None:
             return unchanged
         target = mirror.bring()
+        signed = self._verified(spec, mirror, target)
         ignored = ignored_by(spec.git.ignore if spec.git else None)
-        return mirror.export(target.commit, spec.path, ignored, target.label)
+        tree = mirror.export(target.commit, spec.path, ignored, target.label)
+        return replace(tree, signed=signed)
+
+    def _verified(
+        self, spec: ConfigRepositorySpec, mirror: Mirror, target: Target
+    ) -> str:
+        """Who signed it; nothing if nobody has to."""
+        if spec.git is None or spec.git.verify is None:
+            return ""
+        if self.policy is None or self.policy.mode != spec.git.verify.mode:
+            msg = "nobody said whose signatures are needed"
+            raise VerificationError(target.revision, msg)
+        return self.policy.check(mirror.git, target)
 
     def _unchanged(
         self, spec: ConfigRepositorySpec, mirror: Mirror
@@ -204,7 +228,8 @@ class Source:
         """What, if it changes, makes another source of it."""
         parts = {"git", "directory", "path"}
         who = self.credentials.digest if self.credentials else ""
-        return spec.model_dump_json(include=parts) + who
+        signers = self.policy.signers.digest if self.policy else ""
+        return f"{spec.model_dump_json(include=parts)} {who} {signers}"
 
 
 def local_path(spec: ConfigRepositorySpec) -> str | None:

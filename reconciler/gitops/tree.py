@@ -34,6 +34,9 @@ class Tree:
     message: str = field(default="", repr=False, compare=False)
     """The commit's message; empty for a directory."""
 
+    signed: str = field(default="", repr=False, compare=False)
+    """What was verified: objects and keys; empty without `git.verify`."""
+
     @cached_property
     def digest(self) -> str:
         """Hash over the paths and contents."""

@@ -254,6 +254,23 @@ def texts(errors):
 
 # Rules over several fields.
 
+ABSENT = object()
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [{"tag": "v1"}, {"semver": ">=1"}, {"name": "refs/tags/v1"}],
+    ids=str,
+)
+def test_a_tag_that_is_named_can_be_verified(ref):
+    obj = complete("ConfigRepository")
+    del obj["spec"]["directory"]
+    verify = {"mode": "Tag", "secretRef": {"name": "signers"}}
+    url = "https://git.example/a"
+    obj["spec"]["git"] = {"url": url, "ref": ref, "verify": verify}
+    schema("ConfigRepository").default(obj)
+    assert texts(schema("ConfigRepository").validate(obj, None)) == []
+
 
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
@@ -267,6 +284,45 @@ def texts(errors):
             "ConfigRepository",
             {"writeBack": {"enabled": True}},
             "writeBack needs a git source",
+        ),
+        *(
+            (
+                "ConfigRepository",
+                {
+                    "directory": ABSENT,
+                    "git": {
+                        "url": "https://git.example/a",
+                        "ref": ref,
+                        "verify": {"mode": mode, "secretRef": {"name": "s"}},
+                    },
+                },
+                (
+                    "git.verify.mode Tag and TagAndHEAD need a tag: "
+                    "git.ref.tag, git.ref.semver or git.ref.name "
+                    "refs/tags/..., and no git.ref.commit"
+                ),
+            )
+            for mode in ("Tag", "TagAndHEAD")
+            for ref in (
+                {"branch": "main"},
+                {"tag": "v1", "commit": "0" * 40},
+                {"tag": "v1", "name": "refs/heads/main"},
+            )
+        ),
+        (
+            "ConfigRepository",
+            {
+                "directory": ABSENT,
+                "git": {
+                    "url": "https://git.example/a",
+                    "verify": {"secretRef": {"name": "signers"}},
+                },
+                "writeBack": {"enabled": True},
+            },
+            (
+                "writeBack does not sign its commits, so that git.verify "
+                "would refuse them: choose one of the two"
+            ),
         ),
         (
             "FeedbackStore",
@@ -283,6 +339,8 @@ def texts(errors):
 def test_rules_over_several_fields(kind, change, message):
     obj = complete(kind)
     obj["spec"].update(change)
+    if obj["spec"].get("directory") is ABSENT:
+        del obj["spec"]["directory"]
     schema(kind).default(obj)
     assert f'spec: Invalid value: "object": {message}' in texts(
         schema(kind).validate(obj, None)
