@@ -126,5 +126,8 @@ class Observation:
     """What it waits with."""
 
     write_back: WriteBackState = field(default_factory=WriteBackState)
+    digest: str | None = None
+    """Of `objects` as they were built."""
+
     due: float | None = None
     """Seconds until the source has to be looked at again."""
