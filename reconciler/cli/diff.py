@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from reconciler.gitops.build import Builder
 from reconciler.gitops.diff import difference, render
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
+from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
+from reconciler.gitops.selection import SelectionError
 from reconciler.gitops.tree import SourceError
 
 
@@ -35,7 +37,8 @@ def add_parser(commands: Any) -> None:
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, and with what it would prune",
+        "targetNamespace, with what it would prune, and without the "
+        "fields that it ignores",
     )
     parser.set_defaults(run=run)
 
@@ -54,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
             entries = repository.status.inventory
         desired = _desired(folder, namespace)
         live = _live(session, desired, entries)
+    if repository is not None:
+        desired = _adjusted(repository, desired, live)
     owned = [ObjectId.parse(entry.id) for entry in entries]
     found = difference(desired, live, owned)
     if not found:
@@ -68,6 +73,19 @@ def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
         return Builder(namespace).build(tree.files)
     except (BuildError, SourceError) as error:
         raise CommandError(str(error), code=2) from error
+
+
+def _adjusted(
+    repository: ConfigRepository,
+    desired: Iterable[DesiredObject],
+    live: Mapping[ObjectId, Mapping[str, Any]],
+) -> tuple[DesiredObject, ...]:
+    """The objects without what the repository leaves to others."""
+    try:
+        ignored = IgnoreRules.of(repository.spec)
+    except SelectionError as error:
+        raise CommandError(str(error), code=2) from error
+    return tuple(ignored.adjusted(o, live.get(o.id)) for o in desired)
 
 
 def _repository(

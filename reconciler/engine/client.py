@@ -20,10 +20,9 @@ from reconciler.engine.errors import (
     NotFoundError,
     UnavailableError,
 )
-from reconciler.engine.resource import API_VERSION, ObjectKey
+from reconciler.engine.resource import API_VERSION, OBJECT_MANAGER, ObjectKey
 from reconciler.engine.transport import Query, Transport
 
-OBJECT_MANAGER = "reconciler"
 STATUS_MANAGER = "reconciler-status"
 _APPLY = "application/apply-patch+yaml"
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

@@ -18,6 +18,9 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import override
 
 GROUP = "reconciler.dev"
+OBJECT_MANAGER = "reconciler"
+"""Field manager of what we apply."""
+
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "reconciler"

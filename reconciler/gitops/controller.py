@@ -29,6 +29,7 @@ from reconciler.engine.resource import (
 )
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.directory import DirectoryWatch
+from reconciler.gitops.drift import DRIFT_DETECTED, drift
 from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.inputs import load_inputs
@@ -328,6 +329,10 @@ def _announce(
     if problem is not None and problem != memory.told:
         ctx.events.warning(desired, problem.reason, problem.message)
     memory.told = problem
+    text = drift(desired, found)
+    if text is not None and text != memory.told_drift:
+        ctx.events.warning(desired, DRIFT_DETECTED, text)
+    memory.told_drift = text
 
 
 def _tell(

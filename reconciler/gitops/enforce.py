@@ -13,6 +13,7 @@ from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.gitops.build import BuildError, cluster_scoped_by
 from reconciler.gitops.guard import approvals
+from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
 from reconciler.gitops.observation import (
@@ -22,6 +23,7 @@ from reconciler.gitops.observation import (
     Verdict,
 )
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.selection import SelectionError
 from reconciler.gitops.source import ARTIFACT_FAILED, Look
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError, Tree
@@ -37,6 +39,14 @@ async def scopes(client: Client) -> Scopes:
     except (NotFoundError, AccessDeniedError):
         return frozenset()
     return cluster_scoped_by(found)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A revision that can be enforced."""
+
+    states: tuple[ObjectState, ...]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,13 @@ class Enforcer:
             base = replace(base, signed=look.tree.signed)
             found = await self._accept(look.tree)
             if not isinstance(found, Problem):
-                head = look.tree.revision
                 given = approvals(look.tree.message)
                 return replace(
-                    base, enforced=head, objects=found, approvals=given
+                    base,
+                    enforced=look.tree.revision,
+                    objects=found.states,
+                    digest=found.digest,
+                    approvals=given,
                 )
             base = replace(base, problem=found)
         return await self._last_good(base)
@@ -79,7 +92,7 @@ class Enforcer:
         git = self.desired.spec.git
         return git is not None and git.verify is not None
 
-    async def _accept(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
+    async def _accept(self, tree: Tree) -> _Found | Problem:
         found = await self._try(tree)
         if isinstance(found, Problem):
             return found
@@ -101,20 +114,27 @@ class Enforcer:
         found = await self._try(tree)
         if isinstance(found, Problem):
             return base
-        return replace(base, enforced=good, objects=found)
+        return replace(
+            base, enforced=good, objects=found.states, digest=found.digest
+        )
 
-    async def _try(self, tree: Tree) -> tuple[ObjectState, ...] | Problem:
+    async def _try(self, tree: Tree) -> _Found | Problem:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
         namespace = self.desired.spec.target_namespace
         build = self.memory.built
         try:
-            objects = await self.threads.run(build, tree, namespace, known)
+            ignored = IgnoreRules.of(self.desired.spec)
+            built = await self.threads.run(build, tree, namespace, known)
+        except SelectionError as error:
+            return Problem("InvalidIgnoreRule", str(error), terminal=True)
         except BuildError as error:
             return Problem("BuildFailed", str(error))
-        states = await self.memory.inspector.inspect(self.client, objects)
+        states = await self.memory.inspector.inspect(
+            self.client, built.objects, ignored
+        )
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
-        return _refusal(refused) if refused else states
+        return _refusal(refused) if refused else _Found(states, built.digest)
 
 
 def _refusal(refused: Sequence[ObjectState]) -> Problem:

@@ -22,6 +22,7 @@ from reconciler.engine.resource import ANNOTATIONS
 from reconciler.gitops.build import Ownership
 from reconciler.gitops.diff import changes, comparable
 from reconciler.gitops.guard import holding
+from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.manifest import (
     CRD,
     NAMESPACE,
@@ -40,6 +41,7 @@ LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
 
 Live = Mapping[str, Any]
+NOTHING_IGNORED = IgnoreRules()
 
 
 @dataclass
@@ -54,10 +56,14 @@ class Inspector:
         self._known[desired.id] = (desired.digest, _fingerprint(live))
 
     async def inspect(
-        self, client: Client, objects: Sequence[DesiredObject]
+        self,
+        client: Client,
+        objects: Sequence[DesiredObject],
+        ignored: IgnoreRules = NOTHING_IGNORED,
     ) -> tuple[ObjectState, ...]:
         """The state of each object, in the same order.
 
+        The states have the objects without what is to be ignored of them.
         Namespaces and definitions are looked at first, because objects of
         the same revision may have to wait for them.
 
@@ -65,6 +71,7 @@ class Inspector:
             TransientError: the server does not answer.
         """
         live = await _live(client, objects)
+        objects = [ignored.adjusted(o, live.get(o.id)) for o in objects]
         first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
         rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
         early = await self._states(client, first, live, _Coming())

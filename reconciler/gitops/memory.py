@@ -6,6 +6,7 @@ pass read, compare and try again.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import Builder, Ownership
 from reconciler.gitops.inputs import Inputs
 from reconciler.gitops.live import Inspector
-from reconciler.gitops.manifest import DesiredObject
+from reconciler.gitops.manifest import DesiredObject, digest_of
 from reconciler.gitops.observation import Observation, Problem
 from reconciler.gitops.plan import requested
 from reconciler.gitops.records import Records
@@ -45,6 +46,25 @@ class Failure:
         return same and now - self.at < wait
 
 
+@dataclass(frozen=True)
+class Built:
+    """The objects of a revision."""
+
+    objects: tuple[DesiredObject, ...]
+    digest: str
+    """Of all of them; slow to guess from, for it is shown in the status and
+    values of Secrets are in it."""
+
+    @classmethod
+    def of(cls, objects: tuple[DesiredObject, ...], salt: str) -> Built:
+        """With their digest."""
+        fast = digest_of([o.digest for o in objects])
+        slow = hashlib.scrypt(
+            fast.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=16
+        )
+        return cls(objects, slow.hex())
+
+
 @dataclass
 class Done:
     """What the actions of one pass did, for one event."""
@@ -64,6 +84,9 @@ class Done:
 @dataclass
 class Memory:
     """One repository."""
+
+    uid: str
+    """Of the ConfigRepository."""
 
     source: Source
     records: Records
@@ -85,6 +108,9 @@ class Memory:
     told: Problem | None = None
     """The problem that the newest warning event was about."""
 
+    told_drift: str | None = None
+    """The drift that the newest warning event was about."""
+
     acknowledged: set[str] = field(default_factory=set)
     """Tokens of reverted promotions that their Models were told of."""
 
@@ -92,9 +118,7 @@ class Memory:
     """Token of a promotion to the revision whose history lacks it."""
 
     _builders: dict[tuple[str, Scopes], Builder] = field(default_factory=dict)
-    _built: dict[tuple[str, str, Scopes], tuple[DesiredObject, ...]] = field(
-        default_factory=dict
-    )
+    _built: dict[tuple[str, str, Scopes], Built] = field(default_factory=dict)
 
     @classmethod
     def of(cls, desired: ConfigRepository, root: Path) -> Memory:
@@ -108,6 +132,7 @@ class Memory:
         # "_" is in no name, so that a/b-c and a-b/c do not share a folder.
         folder = root / f"{meta.namespace}_{meta.name}"
         return cls(
+            uid=meta.uid,
             source=Source(folder),
             records=Records(folder, meta.uid),
             ownership=Ownership(meta.namespace, meta.name),
@@ -121,9 +146,7 @@ class Memory:
             self._builders = {key: made}
         return self._builders[key]
 
-    def built(
-        self, tree: Tree, namespace: str, scopes: Scopes
-    ) -> tuple[DesiredObject, ...]:
+    def built(self, tree: Tree, namespace: str, scopes: Scopes) -> Built:
         """The objects of a tree, built once. Blocking for large trees.
 
         Raises:
@@ -132,8 +155,9 @@ class Memory:
         key = (tree.digest, namespace, scopes)
         if key not in self._built:
             objects = self.builder(namespace, scopes).build(tree.files)
+            made = Built.of(objects, self.uid)
             kept = list(self._built.items())[-(BUILDS - 1) :]
-            self._built = dict([*kept, (key, objects)])
+            self._built = dict([*kept, (key, made)])
         return self._built[key]
 
     def fail(

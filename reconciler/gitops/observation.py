@@ -132,5 +132,8 @@ class Observation:
     signed: str = ""
     """What of the newest revision was verified: objects and keys."""
 
+    digest: str | None = None
+    """Of `objects` as they were built."""
+
     due: float | None = None
     """Seconds until the source has to be looked at again."""

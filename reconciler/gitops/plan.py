@@ -16,6 +16,7 @@ from typing_extensions import override
 from reconciler.engine.conditions import RECONCILING, Conditions
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
+from reconciler.gitops.drift import judge_drift, tolerated
 from reconciler.gitops.guard import mark, others
 from reconciler.gitops.history import record
 from reconciler.gitops.manifest import DesiredObject
@@ -133,7 +134,7 @@ def _actions(
     applies = [
         Apply(_key(desired, "apply", s.desired.digest), s.desired, s.exists)
         for s in observed.objects
-        if s.verdict is Verdict.DRIFTED
+        if s.verdict is Verdict.DRIFTED and not tolerated(desired, observed)
     ]
     if _deferred(observed):
         applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
@@ -222,6 +223,7 @@ def _status(
     _judge(build, desired, observed, actions, settled=settled)
     _written(build, desired, observed)
     _verified(build, desired, observed)
+    judge_drift(build, desired, observed)
     status = updated(
         live,
         conditions=build.build(),
@@ -240,7 +242,11 @@ def _status(
         head = observed.head
         status = updated(status, last_applied_revision=head)
     if _in_force(observed):
-        status = updated(status, revision_in_force=observed.enforced)
+        status = updated(
+            status,
+            revision_in_force=observed.enforced,
+            applied_digest=observed.digest,
+        )
     history = record(desired, observed, now, settled=settled)
     return updated(status, history=history)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from reconciler.engine.resource import (
+    GROUP,
     Column,
     Definition,
     Duration,
@@ -160,6 +161,59 @@ class WriteBack(Part):
     )
 
 
+class Target(Part):
+    """Which objects. What is not given means any."""
+
+    group: str | None = Field(
+        default=None,
+        max_length=253,
+        description="API group: a regular expression (RE2) for all of it.",
+    )
+    version: str | None = Field(
+        default=None, max_length=63, description="API version, as group."
+    )
+    kind: str | None = Field(
+        default=None, max_length=63, description="Kind, as group."
+    )
+    namespace: str | None = Field(
+        default=None, max_length=253, description="Namespace, as group."
+    )
+    name: str | None = Field(
+        default=None, max_length=253, description="Name, as group."
+    )
+    label_selector: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="Labels in the file, for example app in (a,b),!old.",
+    )
+    annotation_selector: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="Annotations in the file, for example team!=red.",
+    )
+
+
+Pointer = Annotated[
+    str, StringConstraints(pattern=r"^(/([^~/]|~[01])*)+$", max_length=512)
+]
+"""A JSON pointer (RFC 6901) such as ``/spec/replicas``."""
+
+
+class IgnoreRule(Part):
+    """Fields that are left to others."""
+
+    paths: tuple[Pointer, ...] = Field(
+        min_length=1,
+        max_length=32,
+        description="JSON pointers, for example /spec/replicas.",
+    )
+    target: Target | None = Field(
+        default=None, description="Of which objects; of all without it."
+    )
+
+
+DriftPolicy = Literal["Correct", "Warn"]
+
 DeletionPolicy = Literal[
     "MirrorPrune", "Delete", "WaitForTermination", "Orphan"
 ]
@@ -202,6 +256,16 @@ class ConfigRepositorySpec(Part):
         default="MirrorPrune",
         description="What happens to the objects when this repository is "
         "deleted: as prune says, deleted, deleted and waited for, left.",
+    )
+    drift_policy: DriftPolicy = Field(
+        default="Correct",
+        description="Correct undoes what others change in applied objects, "
+        "Warn only tells of it until the next revision.",
+    )
+    ignore: tuple[IgnoreRule, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Fields that are left as they are once an object exists.",
     )
     target_namespace: Name = Field(
         default="default", description="Namespace of objects that name none."
@@ -271,6 +335,12 @@ class ConfigRepositoryStatus(Status):
         "though something may be left to prune. It is what stays in force "
         "while the source is away or a newer revision is broken.",
     )
+    applied_digest: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Digest of the objects as they were last applied whole: "
+        "what differs from them without a new digest is drift.",
+    )
     last_attempted_revision: str | None = Field(
         default=None, max_length=256, description="Newest revision seen."
     )
@@ -306,6 +376,16 @@ class ConfigRepository(Resource):
                 at="spec",
                 rule="has(self.git) != has(self.directory)",
                 message="exactly one of git and directory is required",
+            ),
+            Rule(
+                at="spec",
+                rule="self.ignore.all(i, i.paths.all(p, !(p in ["
+                "'/apiVersion', '/kind', '/metadata', '/metadata/name', "
+                "'/metadata/namespace', '/metadata/labels', "
+                f"'/metadata/labels/{GROUP}~1repository', "
+                f"'/metadata/labels/{GROUP}~1repository-namespace'])))",
+                message="ignore.paths may not name what identifies an "
+                "object or tells whose it is",
             ),
             Rule(
                 at="spec",

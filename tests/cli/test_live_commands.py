@@ -30,6 +30,15 @@ CONFIGURATION = {
     "metadata": {"name": "config", "namespace": "default"},
     "spec": {"directory": {"path": "/nowhere"}, "targetNamespace": "team"},
 }
+IGNORING = {
+    "apiVersion": "reconciler.dev/v1alpha1",
+    "kind": "ConfigRepository",
+    "metadata": {"name": "ignoring", "namespace": "default"},
+    "spec": {
+        "directory": {"path": "/nowhere"},
+        "ignore": [{"paths": ["/spec/interval"]}],
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +53,7 @@ def state(tmp_path_factory):
         body["metadata"]["namespace"] = "default"
         session.run(session.client.apply(body))
         session.run(session.client.apply(CONFIGURATION))
+        session.run(session.client.apply(IGNORING))
     yield state
     plane.stop()
 
@@ -161,6 +171,20 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     code, _, err = reconciler("diff", "-f", str(tmp_path))
     assert code == 2
     assert "broken.yaml" in err
+
+
+def test_diff_for_a_repository_leaves_out_what_it_ignores(
+    reconciler, tmp_path: Path
+) -> None:
+    text = STORE.replace("10s", "30s")
+    (tmp_path / "store.yaml").write_text(text)
+    asked = ("diff", "-f", str(tmp_path), "--repository", "ignoring")
+    assert reconciler(*asked) == (0, "", "")
+    (tmp_path / "store.yaml").write_text(text + "  suspend: true\n")
+    code, out, _ = reconciler(*asked)
+    assert code == 1
+    assert "spec.suspend" in out
+    assert "spec.interval" not in out
 
 
 def test_diff_for_a_repository_is_in_its_target_namespace(

@@ -16,6 +16,7 @@ from reconciler.engine import shell
 from reconciler.engine.app import App
 from reconciler.engine.client import KubeClient
 from reconciler.engine.credentials import ClientSettings
+from reconciler.engine.errors import InvalidError
 from reconciler.engine.install import install_crds
 from reconciler.engine.resource import API_VERSION
 from reconciler.evaluation.resource import EvaluationSuite
@@ -229,6 +230,47 @@ async def test_drift_prune_namespace_and_delete(
         )
 
     await operator.until(gone)
+
+
+async def test_a_field_that_another_manager_took_is_left_to_it(
+    operator: Operator, tmp_path: Path, make_config_map: Any
+) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(make_config_map("a", x="1", y="1"))
+    source = {"directory": {"path": str(folder)}, "interval": "1s"}
+    with pytest.raises(InvalidError, match="identifies an object"):
+        await operator.follow(source | {"ignore": [{"paths": ["/kind"]}]})
+    await operator.follow(source | {"ignore": [{"paths": ["/data/x"]}]})
+    await operator.reason("ReconciliationSucceeded")
+    settings = operator.client._transport
+    await settings.request(
+        "PATCH",
+        "/api/v1/namespaces/default/configmaps/a",
+        query=[("fieldManager", "scaler"), ("force", "true")],
+        body={
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "a"},
+            "data": {"x": "9"},
+        },
+        content_type="application/apply-patch+yaml",
+    )
+    (folder / "a.yaml").write_text(make_config_map("a", x="1", y="2"))
+
+    async def applied() -> bool:
+        found = await operator.get("ConfigMap", "a")
+        return bool(found and found["data"]["y"] == "2")
+
+    await operator.until(applied)
+    found = await operator.get("ConfigMap", "a")
+    assert found
+    assert found["data"] == {"x": "9", "y": "2"}
+    owned = {
+        entry["manager"]: set(entry["fieldsV1"]["f:data"])
+        for entry in found["metadata"]["managedFields"]
+    }
+    assert owned == {"scaler": {"f:x"}, "reconciler": {"f:y"}}
 
 
 @pytest.mark.parametrize("bare", [False, True])
