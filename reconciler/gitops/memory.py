@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import Builder, Ownership
+from reconciler.gitops.health import Deadline
 from reconciler.gitops.inputs import Inputs
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject
@@ -75,6 +76,9 @@ class Memory:
     done: Done = field(default_factory=Done)
     failure: Failure | None = None
     """The last apply or prune that the server refused."""
+
+    deadline: Deadline | None = None
+    """Since when what was applied is not healthy."""
 
     write_failure: Failure | None = None
     """The last write-back that the remote refused."""
