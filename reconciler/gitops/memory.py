@@ -14,6 +14,7 @@ from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import Builder, Ownership
 from reconciler.gitops.health import Deadline
 from reconciler.gitops.inputs import Inputs
+from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.observation import Observation, Problem
@@ -72,6 +73,7 @@ class Memory:
     inputs: Inputs = field(default_factory=Inputs)
     """What the spec refers to, as of the newest pass."""
 
+    kustomize: Kustomize = field(default_factory=Kustomize)
     inspector: Inspector = field(default_factory=Inspector)
     done: Done = field(default_factory=Done)
     failure: Failure | None = None
@@ -135,7 +137,8 @@ class Memory:
         """
         key = (tree.digest, namespace, scopes)
         if key not in self._built:
-            objects = self.builder(namespace, scopes).build(tree.files)
+            files = self.kustomize.files(tree)
+            objects = self.builder(namespace, scopes).build(files)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, objects)])
         return self._built[key]

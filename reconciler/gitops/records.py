@@ -35,8 +35,15 @@ class Records:
         """
         target = self._tree(tree.revision)
         if not target.is_file():
-            files = {k: v.decode("utf-8") for k, v in tree.files.items()}
-            content = {"revision": tree.revision, "files": files}
+            files = {
+                k: v.decode("utf-8", "surrogateescape")
+                for k, v in tree.files.items()
+            }
+            content = {
+                "revision": tree.revision,
+                "files": files,
+                "overlay": tree.overlay,
+            }
             self._write(target, content)
         wanted = {self._tree(r).name for r in (*keep, tree.revision) if r}
         for found in target.parent.iterdir():
@@ -48,8 +55,11 @@ class Records:
         content = _read(self._tree(revision))
         if not content or content.get("revision") != revision:
             return None
-        files = {k: str(v).encode() for k, v in content["files"].items()}
-        return Tree(revision, files)
+        files = {
+            k: str(v).encode("utf-8", "surrogateescape")
+            for k, v in content["files"].items()
+        }
+        return Tree(revision, files, overlay=content.get("overlay"))
 
     @property
     def promotions(self) -> dict[str, str]:
