@@ -151,7 +151,10 @@ class Builder:
         group, version = check.group_version()
         kind = check.text("kind", raw.get("kind"), _KIND)
         if group == "kustomize.config.k8s.io":
-            raise check.error("kustomize overlays are not supported")
+            raise check.error(
+                "is a kustomization below spec.path; set spec.path to its "
+                "folder, and kustomize builds it"
+            )
         meta = check.metadata()
         name = check.text("metadata.name", meta.get("name"), _NAME)
         namespace = ""

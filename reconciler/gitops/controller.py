@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciler.engine.controller import (
     Context,
+    Objects,
     Role,
     TransientError,
     Watch,
@@ -25,13 +26,16 @@ from reconciler.engine.resource import (
     ANNOTATIONS,
     API_VERSION,
     ObjectKey,
+    Resource,
     parse_duration,
 )
 from reconciler.gitops.credentials import CredentialsError
+from reconciler.gitops.dependencies import dependents, held_back
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.drift import DRIFT_DETECTED, drift
 from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.guard import guarded
+from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import stale
 from reconciler.gitops.manifest import api_version
@@ -90,7 +94,8 @@ class ConfigRepositoryController:
         watches: Sequence[Watch] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.watches = watches
+        own = Watch(ConfigRepository, _dependents)
+        self.watches: Sequence[Watch] = (*watches, own)
         self._root = root
         self._promotions = promotions
         self._clock = clock
@@ -128,6 +133,7 @@ class ConfigRepositoryController:
             return Observation()
         now = self._clock()
         look = await self._look(ctx, desired, memory, now)
+        look = held_back(ctx.objects, desired, look)
         enforcer = Enforcer(ctx.client, self._threads, desired, memory)
         found = memory.judge(desired, await enforcer.observe(look), now)
         if found.objects is not None:
@@ -135,6 +141,9 @@ class ConfigRepositoryController:
             inventory = desired.status.inventory
             gone = await stale(ctx.client, inventory, keep, memory.ownership)
             found = guarded(desired, replace(found, stale=gone))
+        found, memory.deadline = await examined(
+            ctx.client, desired, found, memory.deadline, now
+        )
         found = await self._promoted(ctx, desired, memory, found)
         _announce(ctx, desired, memory, found, look)
         return found
@@ -297,6 +306,12 @@ class ConfigRepositoryController:
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         await promoter.commit(ctx, action.promotion, builder, now)
+
+
+def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:
+    if not isinstance(changed, ConfigRepository):
+        return []
+    return dependents(changed, objects)
 
 
 async def _acknowledge(

@@ -13,6 +13,7 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from reconciler.gitops.tree import (
+    KUSTOMIZATIONS,
     Limits,
     SourceError,
     Tree,
@@ -54,16 +55,28 @@ def read_directory(
         msg = f"folder {folder} does not exist in {root}"
         raise SourceError(msg)
     limits = Limits()
+    overlay = _overlay(base, top)
+    if overlay is not None:
+        top = base
     try:
         below = top.relative_to(base)
         files = {
             path: _read(top / path, path, limits)
             for path in _paths(top, below, ignored or (lambda _: False))
+            if overlay is not None or is_configuration(path)
         }
     except OSError as error:
         msg = f"cannot read {error.filename or root}: {error.strerror}"
         raise SourceError(msg) from error
-    return Tree(f"dir@sha256:{digest_files(files)}", files)
+    revision = f"dir@sha256:{digest_files(files, overlay)}"
+    return Tree(revision, files, overlay=overlay)
+
+
+def _overlay(base: Path, top: Path) -> str | None:
+    """The folder as a path in the source, if kustomize has to build it."""
+    if not any((top / name).is_file() for name in KUSTOMIZATIONS):
+        return None
+    return clean_folder(top.relative_to(base).as_posix())
 
 
 def _refuse_links_on_the_way(base: Path, top: Path) -> None:
@@ -76,7 +89,7 @@ def _refuse_links_on_the_way(base: Path, top: Path) -> None:
 def _paths(
     top: Path, base: Path, ignored: Callable[[str], bool]
 ) -> Iterator[str]:
-    """Relative paths of configuration files; hidden folders are skipped."""
+    """Relative paths of files; hidden ones are skipped."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -90,7 +103,7 @@ def _paths(
                 continue
             if not is_hidden(path) and (top / path).is_symlink():
                 raise refuse_link(path)
-            if name in names and is_configuration(path):
+            if name in names and not is_hidden(path):
                 yield path
 
 

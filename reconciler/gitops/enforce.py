@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
+from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import BuildError, cluster_scoped_by
 from reconciler.gitops.guard import approvals
 from reconciler.gitops.ignored import IgnoreRules
+from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
 from reconciler.gitops.observation import (
@@ -122,6 +124,8 @@ class Enforcer:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
         namespace = self.desired.spec.target_namespace
+        limit = parse_duration(self.desired.spec.timeout).total_seconds()
+        self.memory.kustomize = Kustomize(timeout=limit)
         build = self.memory.built
         try:
             ignored = IgnoreRules.of(self.desired.spec)

@@ -106,7 +106,7 @@ class Inspector:
     ) -> ObjectState:
         seen = (item.digest, _fingerprint(live)) if live else None
         if seen is not None and self._known.get(item.id) == seen:
-            return ObjectState(item, Verdict.IN_SYNC)
+            return ObjectState(item, Verdict.IN_SYNC, live=live)
         try:
             after = await client.apply(item.body, dry_run=True)
         except (InvalidError, NotFoundError, AccessDeniedError) as error:
@@ -117,7 +117,7 @@ class Inspector:
         if found:
             return ObjectState(item, Verdict.DRIFTED, found)
         self._known[item.id] = seen
-        return ObjectState(item, Verdict.IN_SYNC)
+        return ObjectState(item, Verdict.IN_SYNC, live=live)
 
 
 _FIRST = (NAMESPACE, CRD)

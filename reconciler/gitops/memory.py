@@ -13,7 +13,9 @@ from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import Builder, Ownership
+from reconciler.gitops.health import Deadline
 from reconciler.gitops.inputs import Inputs
+from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject, digest_of
 from reconciler.gitops.observation import Observation, Problem
@@ -94,10 +96,14 @@ class Memory:
     inputs: Inputs = field(default_factory=Inputs)
     """What the spec refers to, as of the newest pass."""
 
+    kustomize: Kustomize = field(default_factory=Kustomize)
     inspector: Inspector = field(default_factory=Inspector)
     done: Done = field(default_factory=Done)
     failure: Failure | None = None
     """The last apply or prune that the server refused."""
+
+    deadline: Deadline | None = None
+    """Since when what was applied is not healthy."""
 
     write_failure: Failure | None = None
     """The last write-back that the remote refused."""
@@ -154,7 +160,8 @@ class Memory:
         """
         key = (tree.digest, namespace, scopes)
         if key not in self._built:
-            objects = self.builder(namespace, scopes).build(tree.files)
+            files = self.kustomize.files(tree)
+            objects = self.builder(namespace, scopes).build(files)
             made = Built.of(objects, self.uid)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, made)])

@@ -13,6 +13,7 @@ from reconciler.gitops.git import Git, GitError, GitTimeoutError, redact
 from reconciler.gitops.reference import HEADS, Reference, Target
 from reconciler.gitops.resource import GitReference
 from reconciler.gitops.tree import (
+    KUSTOMIZATIONS,
     Limits,
     SourceError,
     Tree,
@@ -204,17 +205,18 @@ class Mirror:
             UnsafePathError: a link or a path leads out of the tree.
         """
         below = clean_folder(folder)
+        entries = self._entries(commit, below)
+        whole = any(entry.path in KUSTOMIZATIONS for entry in entries)
+        overlay = below if whole else None
+        if whole and below:
+            entries, below = self._entries(commit, ""), ""
         prefix = f"{below}/" if below else ""
-        entries = [
-            entry
-            for entry in self._entries(commit, below)
-            if not ignored(prefix + entry.path)
-        ]
-        wanted = _select(entries)
+        entries = [e for e in entries if not ignored(prefix + e.path)]
+        wanted = _select(entries, is_plain if whole else is_configuration)
         files = self._blobs([(path, e.sha) for path, e in wanted.items()])
         label = label or self.reference.wanted.branch
         message = self.git.text("log", "-1", "--format=%B", commit, "--")
-        return Tree(f"{label}@sha1:{commit}", files, message)
+        return Tree(f"{label}@sha1:{commit}", files, message, overlay=overlay)
 
     def _entries(self, commit: str, below: str) -> list[_Entry]:
         treeish = f"{commit}:{below}" if below else commit
@@ -264,7 +266,14 @@ def _entry(line: bytes) -> _Entry:
     return _Entry(mode, sha, 0 if size == "-" else int(size), name)
 
 
-def _select(entries: Sequence[_Entry]) -> dict[str, _Entry]:
+def is_plain(path: str) -> bool:
+    """Whether kustomize may read a file: nothing hidden on the way."""
+    return not is_hidden(path)
+
+
+def _select(
+    entries: Sequence[_Entry], wanted: Callable[[str], bool]
+) -> dict[str, _Entry]:
     limits = Limits()
     chosen = {}
     for entry in entries:
@@ -272,7 +281,7 @@ def _select(entries: Sequence[_Entry]) -> dict[str, _Entry]:
             raise refuse_link(entry.path)
         if not entry.mode.startswith("100"):
             continue
-        if is_configuration(entry.path):
+        if wanted(entry.path):
             limits.add(entry.path, entry.size)
             chosen[entry.path] = entry
     return chosen

@@ -7,7 +7,9 @@ Only data: `plan.py` decides about it, `live.py`, `enforce.py` and
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from reconciler.gitops.diff import Change
 from reconciler.gitops.manifest import DesiredObject, ObjectId
@@ -41,6 +43,10 @@ class ObjectState:
     changes: tuple[Change, ...] = ()
     exists: bool = True
     message: str = ""
+    live: Mapping[str, Any] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """What is there, if it is in sync."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,12 @@ class Observation:
     problem: Problem | None = None
     blocked: bool = False
     """An action failed; nothing is tried before the retry interval."""
+
+    unhealthy: str = ""
+    """What is applied and does not work yet; empty if nothing."""
+
+    patience: float = 0.0
+    """Seconds left of the wait for it."""
 
     approvals: frozenset[str] = frozenset()
     """Sets of objects whose prune the commit itself approves."""

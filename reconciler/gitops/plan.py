@@ -13,7 +13,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from reconciler.engine.conditions import RECONCILING, Conditions
+from reconciler.engine.conditions import (
+    READY,
+    RECONCILING,
+    Conditions,
+    is_true,
+)
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
 from reconciler.gitops.drift import judge_drift, tolerated
@@ -40,6 +45,9 @@ SOURCE_VERIFIED = "SourceVerified"
 WITH_RETRY = "ProgressingWithRetry"
 EARLY_STAGE = -2
 DEFERRED_WAIT = 1.0
+HEALTH_POLL = 2.0
+"""Seconds between two looks at what is not healthy yet."""
+
 MAX_MESSAGE = 2000
 
 ConfigPlan = Plan[ConfigRepositoryStatus]
@@ -117,7 +125,7 @@ def plan(
         return _suspended(desired, now)
     actions = () if observed.blocked else _actions(desired, observed)
     settled = not actions and observed.problem is None
-    settled = settled and not _deferred(observed)
+    settled = settled and not _deferred(observed) and not observed.unhealthy
     if settled:
         actions = _commits(desired, observed)
     status = _status(desired, observed, actions, now, settled=settled)
@@ -283,6 +291,8 @@ def _judge(
         message = problem.message[:MAX_MESSAGE]
         build.progressing(problem.reason, message)
         build.set(RECONCILING, "True", WITH_RETRY, message)
+    elif observed.unhealthy and not actions:
+        _await_health(build, desired, observed)
     elif settled:
         count = len(observed.objects or ())
         noun = "object" if count == 1 else "objects"
@@ -312,6 +322,19 @@ def _verified(
     elif observed.signed:
         text = f"{observed.head}: {observed.signed}"
         build.set(SOURCE_VERIFIED, "True", "Succeeded", text)
+
+
+def _await_health(
+    build: Conditions, desired: ConfigRepository, observed: Observation
+) -> None:
+    """What was healthy stays Ready until the wait is over."""
+    message = observed.unhealthy[:MAX_MESSAGE]
+    status = desired.status
+    known = observed.head == status.last_applied_revision
+    if known and is_true(status.conditions, READY):
+        build.set(RECONCILING, "True", "Progressing", message)
+    else:
+        build.progressing("Progressing", message)
 
 
 def _written(
@@ -349,6 +372,8 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
         waits.append(retry)
     if _deferred(observed):
         waits.append(DEFERRED_WAIT)
+    if observed.unhealthy:
+        waits.append(min(HEALTH_POLL, max(observed.patience, 0.05)))
     return min(waits)
 
 

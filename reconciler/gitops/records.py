@@ -35,11 +35,15 @@ class Records:
         """
         target = self._tree(tree.revision, signed=bool(tree.signed))
         if not target.is_file():
-            files = {k: v.decode("utf-8") for k, v in tree.files.items()}
+            files = {
+                k: v.decode("utf-8", "surrogateescape")
+                for k, v in tree.files.items()
+            }
             content = {
                 "revision": tree.revision,
                 "signed": tree.signed,
                 "files": files,
+                "overlay": tree.overlay,
             }
             self._write(target, content)
         wanted = {
@@ -58,8 +62,16 @@ class Records:
         content = content or _read(self._tree(revision, signed=False))
         if not content or content.get("revision") != revision:
             return None
-        files = {k: str(v).encode() for k, v in content["files"].items()}
-        return Tree(revision, files, signed=content.get("signed", ""))
+        files = {
+            k: str(v).encode("utf-8", "surrogateescape")
+            for k, v in content["files"].items()
+        }
+        return Tree(
+            revision,
+            files,
+            signed=content.get("signed", ""),
+            overlay=content.get("overlay"),
+        )
 
     @property
     def promotions(self) -> dict[str, str]:

@@ -214,6 +214,75 @@ class IgnoreRule(Part):
 
 DriftPolicy = Literal["Correct", "Warn"]
 
+
+class Dependency(Part):
+    """Another ConfigRepository that has to be ready first."""
+
+    name: Name = Field(description="Name of the ConfigRepository.")
+    namespace: Name | None = Field(
+        default=None, description="Its namespace; the own one by default."
+    )
+    ready_expr: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="CEL over dep and self that says whether it is ready, "
+        "instead of its Ready condition.",
+    )
+
+
+class HealthCheck(Part):
+    """An object that has to be healthy."""
+
+    api_version: str = Field(
+        min_length=1,
+        max_length=317,
+        pattern=r"^([a-z0-9][-a-z0-9.]*/)?v[0-9][a-z0-9]*$",
+        description="API version of the object.",
+    )
+    kind: str = Field(
+        pattern=r"^[A-Z][A-Za-z0-9]{0,62}$", description="Its kind."
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$",
+        description="Its name.",
+    )
+    namespace: Name | None = Field(
+        default=None,
+        description="Its namespace; the target namespace by default. Left "
+        "out for kinds without one.",
+    )
+
+
+class HealthCheckExpression(Part):
+    """How the health of a kind is told, in CEL."""
+
+    api_version: str = Field(
+        min_length=1, max_length=317, description="API version of the kind."
+    )
+    kind: str = Field(min_length=1, max_length=63, description="The kind.")
+    current: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="True if the object is healthy; it may use apiVersion, "
+        "kind, metadata, spec, status and data.",
+    )
+    in_progress: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="True if it is on the way; looked at first.",
+    )
+    failed: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="True if it failed; looked at second.",
+    )
+
+
 DeletionPolicy = Literal[
     "MirrorPrune", "Delete", "WaitForTermination", "Orphan"
 ]
@@ -238,7 +307,30 @@ class ConfigRepositorySpec(Part):
         default="15s", description="Wait after a failure."
     )
     timeout: Duration = Field(
-        default="60s", description="Bound of one fetch and one apply."
+        default="60s",
+        description="Bound of one fetch, of one apply, and of the wait for "
+        "health.",
+    )
+    depends_on: tuple[Dependency, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Repositories that have to be ready before a new "
+        "revision of this one is applied.",
+    )
+    wait: bool = Field(
+        default=False,
+        description="Ready only once every object is healthy; healthChecks "
+        "are not looked at then.",
+    )
+    health_checks: tuple[HealthCheck, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Objects that have to be healthy for Ready.",
+    )
+    health_check_exprs: tuple[HealthCheckExpression, ...] = Field(
+        default=(),
+        max_length=32,
+        description="How the health of other kinds is told.",
     )
     prune: bool = Field(
         default=True,
@@ -431,6 +523,10 @@ AttemptStatus = Literal[
     "VerificationError",
     "BuildFailed",
     "ReconciliationFailed",
+    "DependencyNotReady",
+    "DependencyCycle",
+    "InvalidCELExpression",
+    "HealthCheckFailed",
     "PruneFailed",
     "ApprovalRequired",
 ]

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_FILES = 10_000
 MAX_TREE_BYTES = 64 * 1024 * 1024
 
@@ -37,15 +38,23 @@ class Tree:
     signed: str = field(default="", repr=False, compare=False)
     """What was verified: objects and keys; empty without `git.verify`."""
 
+    overlay: str | None = None
+    """The folder that kustomize builds; `files` are then all files of the
+    source, below its top, that are not hidden."""
+
     @cached_property
     def digest(self) -> str:
         """Hash over the paths and contents."""
-        return digest_files(self.files)
+        return digest_files(self.files, self.overlay)
 
 
-def digest_files(files: Mapping[str, bytes]) -> str:
+def digest_files(
+    files: Mapping[str, bytes], overlay: str | None = None
+) -> str:
     """sha256 over the sorted paths and the sha256 of each content."""
     whole = hashlib.sha256()
+    if overlay is not None:
+        whole.update(b"kustomize\0" + overlay.encode() + b"\0")
     for path, data in sorted(files.items()):
         whole.update(path.encode("utf-8", "surrogateescape"))
         whole.update(b"\0" + hashlib.sha256(data).digest())

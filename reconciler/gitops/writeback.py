@@ -136,7 +136,7 @@ class Writer:
         """
         for _ in range(ATTEMPTS):
             head = self.mirror.fetch()
-            files = self.mirror.export(head, self.folder).files
+            files = self._files(head)
             defined = self._defined(files, promotion)
             before = recorded_in(self.mirror, head, promotion.token)
             recorded = before is not None or self.known(promotion.token)
@@ -148,6 +148,17 @@ class Writer:
                 return Outcome(Decision.WRITE, commit)
         msg = f"{ATTEMPTS} pushes in a row lost against other pushes"
         raise GitError(msg)
+
+    def _files(self, head: str) -> Mapping[str, bytes]:
+        """The files of a commit, if an object in them can be found again."""
+        tree = self.mirror.export(head, self.folder)
+        if tree.overlay is not None:
+            msg = (
+                "spec.path is built by kustomize: what came out of it cannot "
+                "be written back; keep Models in a folder of plain YAML"
+            )
+            raise PushError("KustomizeOverlay", msg)
+        return tree.files
 
     def _defined(
         self, files: Mapping[str, bytes], promotion: Promotion

@@ -30,6 +30,7 @@ BUILTIN = {
     "FeedbackStore",
     "EvaluationSuite",
     "ConfigRepository",
+    "Deployment",
     *CLUSTER,
 }
 
@@ -233,14 +234,17 @@ class Events:
         return [reason for _, reason, _ in self.told]
 
 
-class Nothing:
-    """No object of our kinds is watched."""
+class Others:
+    """The other repositories; no object of another kind is watched."""
+
+    def __init__(self, repositories: list[ConfigRepository]) -> None:
+        self.repositories = repositories
 
     def get(self, *_: Any) -> None:
         return None
 
-    def list(self, *_: Any) -> list[Any]:
-        return []
+    def list(self, kind: Any, *_: Any) -> list[Any]:
+        return self.repositories if kind is ConfigRepository else []
 
 
 class KilledError(Exception):
@@ -259,6 +263,7 @@ class Engine:
         self.seconds = 1000.0
         self.events = Events()
         self.enqueued: list[Any] = []
+        self.others: list[ConfigRepository] = []
         self.promotions: Callable[..., Any] = lambda _objects, _ns: ()
         self.raw: dict[str, Any] = {
             "apiVersion": "reconciler.dev/v1alpha1",
@@ -290,7 +295,10 @@ class Engine:
     @property
     def context(self) -> Context:
         return Context(
-            Nothing(), self.cluster, self.events, self.enqueued.append
+            Others(self.others),
+            self.cluster,
+            self.events,
+            self.enqueued.append,
         )
 
     def wait(self, seconds: float = 61.0) -> None:
@@ -455,4 +463,5 @@ def types() -> dict[str, Any]:
         "Engine": Engine,
         "Remote": Remote,
         "Killed": KilledError,
+        "Others": Others,
     }

@@ -131,7 +131,7 @@ def test_what_a_dumper_writes_is_what_is_read(wanted: object) -> None:
         (
             "{apiVersion: kustomize.config.k8s.io/v1, "  # noqa: ISC004
             "kind: Kustomization, metadata: {name: a}}",
-            "kustomize overlays are not supported",
+            "is a kustomization below spec.path",
         ),
     ],
 )
@@ -271,3 +271,19 @@ def test_inventory_notation_reads_back(item: ObjectId) -> None:
 def test_inventory_notation_refuses_anything_else(text: str) -> None:
     with pytest.raises(ValueError, match="is not namespace"):
         ObjectId.parse(text)
+
+
+def test_fifty_megabytes_are_refused_unparsed() -> None:
+    data = b"a: 'xxxxxxxxxxxxxxx'\n" * (50 * 1024 * 1024 // 21)
+    with pytest.raises(BuildError, match="more than 4 MiB"):
+        Builder("default").build({"big.yaml": data})
+
+
+def test_five_thousand_documents_become_five_thousand_objects() -> None:
+    text = "---\n".join(CM.format(f"m{i}") for i in range(5000))
+    objects = Builder("default").build({"all.yaml": text.encode()})
+    assert len(objects) == 5000
+    assert objects[-1].id.name == "m999"
+    assert {o.line for o in objects} == {
+        1 + i * (CM.count("\n") + 1) for i in range(5000)
+    }

@@ -55,12 +55,12 @@ class Operator:
         pin = model.spec.generation if model else None
         return [p for p in self.promoted if model and p.generation != pin]
 
-    async def follow(self, spec: dict[str, Any]) -> None:
+    async def follow(self, spec: dict[str, Any], name: str = "fleet") -> None:
         await self.client.create(
             {
                 "apiVersion": API_VERSION,
                 "kind": "ConfigRepository",
-                "metadata": {"name": "fleet", "namespace": "default"},
+                "metadata": {"name": name, "namespace": "default"},
                 "spec": spec,
             }
         )
@@ -151,6 +151,49 @@ async def test_a_save_is_applied_within_two_seconds(
     (folder / "a.yaml").write_text(MODEL.replace("docs", "a"))
     await operator.reason("ReconciliationSucceeded")
     assert await operator.get("ConfigMap", "a") is None
+
+
+async def test_what_depends_on_a_healthy_repository_follows_it_at_once(
+    operator: Operator, tmp_path: Path, make_config_map: Any
+) -> None:
+    for name in ("base", "fleet"):
+        (tmp_path / name).mkdir()
+        text = make_config_map(name, state="new")
+        (tmp_path / name / "a.yaml").write_text(text)
+    patient = {"interval": "10m", "retryInterval": "10m", "timeout": "10m"}
+    done = {"current": "data.state == 'done'"}
+    await operator.follow(
+        {
+            "directory": {"path": str(tmp_path / "fleet")},
+            "dependsOn": [{"name": "base"}],
+            **patient,
+        }
+    )
+    message = await operator.reason("DependencyNotReady")
+    assert message == "dependency default/base does not exist"
+    await operator.follow(
+        {
+            "directory": {"path": str(tmp_path / "base")},
+            "wait": True,
+            "healthCheckExprs": [
+                {"apiVersion": "v1", "kind": "ConfigMap", **done}
+            ],
+            **patient,
+        },
+        "base",
+    )
+
+    async def waits() -> bool:
+        ready = await operator.ready()
+        return "base is not ready: Progressing" in str(ready.get("message"))
+
+    await operator.until(waits)
+    assert await operator.get("ConfigMap", "base")
+    assert await operator.get("ConfigMap", "fleet") is None
+    text = make_config_map("base", state="done")
+    (tmp_path / "base" / "a.yaml").write_text(text)
+    await operator.reason("ReconciliationSucceeded")
+    assert await operator.get("ConfigMap", "fleet")
 
 
 async def test_invalid_object_names_file_object_and_field(
