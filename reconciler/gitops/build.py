@@ -136,7 +136,10 @@ class Builder:
         if known is not None:
             return known
         if data.startswith(LFS):
-            reason = "is a Git LFS pointer; LFS is not supported"
+            reason = (
+                "is a Git LFS pointer, and LFS is not supported: take the "
+                "file out of .gitattributes and commit what it stands for"
+            )
             raise BuildError(file, 1, reason)
         return documents(file, data)
 

@@ -57,6 +57,7 @@ from reconciler.gitops.promote import (
     writing_back,
 )
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.signers import SignersError
 from reconciler.gitops.source import Look, local_path
@@ -81,6 +82,7 @@ class ConfigRepositoryController:
         promotions: tells which promotions wait to be committed.
         watches: other kinds whose changes concern a repository.
         clock: monotonic seconds.
+        receiver: where pushes are told.
     """
 
     kind: type[ConfigRepository] = ConfigRepository
@@ -93,6 +95,7 @@ class ConfigRepositoryController:
         promotions: Promotions = no_promotions,
         watches: Sequence[Watch] = (),
         clock: Callable[[], float] = time.monotonic,
+        receiver: Receiver | None = None,
     ) -> None:
         own = Watch(ConfigRepository, _dependents)
         self.watches: Sequence[Watch] = (*watches, own)
@@ -101,6 +104,7 @@ class ConfigRepositoryController:
         self._clock = clock
         self._memories: dict[ObjectKey, tuple[str, Memory]] = {}
         self._watch = DirectoryWatch()
+        self._receiver = receiver or Receiver()
         self._threads = Threads()
 
     async def stop(self) -> None:
@@ -145,6 +149,8 @@ class ConfigRepositoryController:
             ctx.client, desired, found, memory.deadline, now
         )
         found = await self._promoted(ctx, desired, memory, found)
+        told = self._receiver.path(str(desired.key))
+        found = replace(found, webhook=told)
         _announce(ctx, desired, memory, found, look)
         return found
 
@@ -166,6 +172,7 @@ class ConfigRepositoryController:
             return Look(None, problem, head)
         memory.source.credentials = memory.inputs.credentials
         memory.source.policy = memory.inputs.policy
+        self._listen(ctx, desired, memory)
         return await self._threads.run(memory.source.look, desired, now)
 
     async def _promoted(
@@ -197,10 +204,28 @@ class ConfigRepositoryController:
 
         name = str(desired.key)
         path = local_path(desired.spec)
-        if path is None or desired.deleting or desired.spec.suspend:
+        idle = desired.deleting or desired.spec.suspend
+        if idle:
+            self._receiver.forget(name)
+        if path is None or idle:
             self._watch.forget(name)
             return
         self._watch.follow(name, path, changed)
+
+    def _listen(
+        self, ctx: Context, desired: ConfigRepository, memory: Memory
+    ) -> None:
+        """Have a push, if the forge tells of it, start a pass."""
+
+        def pushed() -> None:
+            memory.source.hinted = True
+            ctx.enqueue(desired.key)
+
+        name, hook = str(desired.key), memory.inputs.hook
+        if hook is None:
+            self._receiver.forget(name)
+        else:
+            self._receiver.expect(name, hook, pushed)
 
     async def _leaving(
         self, ctx: Context, desired: ConfigRepository, memory: Memory

@@ -23,6 +23,7 @@ from reconciler.gitops.resource import (
 )
 from reconciler.gitops.signers import WHERE, Signers, SignersError
 from reconciler.gitops.verification import Policy
+from reconciler.gitops.webhook import Hook
 
 
 class MissingInputError(CredentialsError):
@@ -37,6 +38,9 @@ class Inputs:
     policy: Policy | None = None
     """What has to be signed, and by whom."""
 
+    hook: Hook | None = None
+    """Who tells of pushes."""
+
 
 @dataclass(frozen=True)
 class Loader:
@@ -44,6 +48,7 @@ class Loader:
 
     client: Client
     namespace: str
+    name: str
 
     async def load(self, spec: ConfigRepositorySpec) -> Inputs:
         """All of them.
@@ -55,7 +60,15 @@ class Loader:
         return Inputs(
             credentials=await self._credentials(spec),
             policy=await self._policy(spec),
+            hook=await self._hook(spec),
         )
+
+    async def _hook(self, spec: ConfigRepositorySpec) -> Hook | None:
+        if spec.git is None or spec.git.webhook is None:
+            return None
+        webhook = spec.git.webhook
+        values = await self.secret("git.webhook.secretRef", webhook.secret_ref)
+        return Hook.of(webhook.type, values, self.namespace, self.name)
 
     async def _policy(self, spec: ConfigRepositorySpec) -> Policy | None:
         """Who may sign; without the Secret nobody may."""
@@ -103,5 +116,6 @@ class Loader:
 
 async def load_inputs(client: Client, desired: ConfigRepository) -> Inputs:
     """Read what the spec refers to; see `Loader.load`."""
-    loader = Loader(client, desired.metadata.namespace)
+    meta = desired.metadata
+    loader = Loader(client, meta.namespace, meta.name)
     return await loader.load(desired.spec)

@@ -91,6 +91,19 @@ class Verify(Part):
     )
 
 
+WebhookType = Literal["github", "gitlab", "gitea"]
+
+
+class Webhook(Part):
+    """Who tells of pushes, so that they are fetched at once."""
+
+    type: WebhookType = Field(description="Whose deliveries they are.")
+    secret_ref: LocalReference = Field(
+        description="Secret with the token that the deliveries are signed "
+        "with; at least 16 bytes.",
+    )
+
+
 class GitSource(Part):
     """A Git repository."""
 
@@ -124,6 +137,10 @@ class GitSource(Part):
     verify: Verify | None = Field(
         default=None,
         description="Apply only revisions that are signed by a known key.",
+    )
+    webhook: Webhook | None = Field(
+        default=None,
+        description="Fetch when the forge tells of a push.",
     )
 
 
@@ -440,6 +457,11 @@ class ConfigRepositoryStatus(Status):
         default=None,
         max_length=64,
         description="Newest commit that we pushed.",
+    )
+    webhook_path: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Path of the URL where a push is told.",
     )
     inventory: tuple[InventoryEntry, ...] = Field(
         default=(), max_length=10000, description="Objects that we own."

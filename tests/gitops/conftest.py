@@ -19,6 +19,7 @@ from reconciler.engine.errors import (
     UnavailableError,
 )
 from reconciler.gitops.controller import ConfigRepositoryController
+from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -277,6 +278,7 @@ class Engine:
             "spec": spec,
             "status": {},
         }
+        self.receiver = Receiver()
         self.reports = 0
         self.released = False
         self.restart()
@@ -287,6 +289,7 @@ class Engine:
             self.root,
             self._promotions,
             clock=lambda: self.seconds,
+            receiver=self.receiver,
         )
 
     def _promotions(self, objects: Any, namespace: str) -> Any:

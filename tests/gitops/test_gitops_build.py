@@ -114,7 +114,10 @@ def test_what_a_dumper_writes_is_what_is_read(wanted: object) -> None:
         (b"a: 1\nb: \xe9\n", "f.yaml:2: is not UTF-8 text (byte 0xe9)"),
         ("a: 1\n".encode("utf-16"), "f.yaml:1: is not UTF-8"),
         ("a: \x07\n", "f.yaml:1: has a character that YAML forbids"),
-        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            "f.yaml:1: is a Git LFS pointer, and LFS is not supported: take",
+        ),
         ("kind: X\n", "f.yaml:1: apiVersion: None is not valid"),
         ("apiVersion: v1\nkind: x\n", "kind: 'x' is not valid"),
         ("apiVersion: v1\nkind: X\n", "metadata: has to be a mapping"),
