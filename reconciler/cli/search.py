@@ -94,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         embedder = _embedder(arguments, state.graphs)
         if not arguments.no_refresh:
+            _say(f"reading {', '.join(map(str, sources))}")
             report = build(
                 library, sources, embedder, _progress, arguments.seconds
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -127,6 +128,28 @@ def test_a_failed_build_leaves_the_old_answer_and_goes_on(
     assert len(embedder.seen) == 4
     assert "20 vectors were there" in report.notes[0]
     assert best(library, "thing23") == "doc23.md"
+
+
+def test_a_full_disk_leaves_the_old_answer(
+    library, source, monkeypatch
+) -> None:
+    build(library, [source], Counting())
+    write_documents(source, 14)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("write_passages", "file_digest"):
+        with monkeypatch.context() as patch:
+            patch.setattr(build_module, name, full)
+            with pytest.raises(OSError, match="No space left"):
+                build(library, [source], Counting())
+        assert library.current() == "000001"
+        assert best(library, "thing2") == "doc2.md"
+    embedder = Counting()
+    assert build(library, [source], embedder).generation == "000002"
+    assert embedder.seen == []  # they were durable before the disk was full
+    assert best(library, "thing13") == "doc13.md"
 
 
 KILLED = """
