@@ -73,6 +73,8 @@ def test_only_what_changed_is_embedded(library, source) -> None:
     with Searcher(library, Counting()) as searcher:
         found = [h.passage.path for h in searcher.search("subject", 50)]
     assert len(found) == 11
+    # No ghost of what is gone takes a place among the best.
+    assert best(library, "subject number 4 is about thing4", mode="vector")
     assert "doc4.md" not in found
 
 
