@@ -13,7 +13,7 @@ for package in numpy torch transformers aiohttp pydantic kopf; do
     [ -d "$site/$package" ] && sources+=(--in "$site/$package")
 done
 exec "$venv/bin/reconciler" --state "$state" search \
-    "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-90}" -k 3 \
+    "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-60}" -k 3 \
     "How do I compute the determinant of a matrix?" \
     "randomly set some activations to zero during training" \
     "wait until several coroutines are done, then close the HTTP session" \

@@ -198,6 +198,26 @@ def test_time_runs_out_and_the_next_build_goes_on(
     assert best(library, "thing9", mode="vector") == "doc9.md"
 
 
+def test_what_has_no_vector_yet_is_ranked_by_meaning_too(
+    library, source, monkeypatch
+) -> None:
+    monkeypatch.setattr(build_module, "BATCH", 4)
+    clock = iter([0.0, 0.0, 9.0])
+    monkeypatch.setattr(build_module.time, "monotonic", lambda: next(clock))
+    report = build(library, [source], Counting(), seconds=1)
+    assert (report.embedded, report.pending) == (4, 8)
+    with Searcher(library, Counting()) as searcher:
+        hits = searcher.search("subject number about thing5", 12)
+        assert [hit for hit in hits if hit.cosine is None] == []
+        partial = {hit.passage.path: hit.cosine for hit in hits}
+    monkeypatch.undo()
+    build(library, [source], Counting())
+    with Searcher(library, Counting()) as searcher:
+        hits = searcher.search("subject number about thing5", 12)
+    whole = {hit.passage.path: hit.cosine for hit in hits}
+    assert partial == pytest.approx(whole, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "damage",
     [PASSAGES, "manifest.json", f"{VECTORS}/manifest.json", "current"],
