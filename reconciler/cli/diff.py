@@ -10,14 +10,17 @@ from typing import Any
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
+from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.diff import difference, render
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.ignored import IgnoreRules
+from reconciler.gitops.inputs import load_variables
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
 from reconciler.gitops.tree import SourceError
+from reconciler.gitops.variables import Variables
 
 
 def add_parser(commands: Any) -> None:
@@ -37,8 +40,8 @@ def add_parser(commands: Any) -> None:
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, with what it would prune, and without the "
-        "fields that it ignores",
+        "targetNamespace, with its variables and with what it would prune, "
+        "without the fields that it ignores",
     )
     parser.set_defaults(run=run)
 
@@ -55,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         if repository is not None:
             namespace = repository.spec.target_namespace
             entries = repository.status.inventory
-        desired = _desired(folder, namespace)
+        variables = _variables(session, repository)
+        desired = _desired(folder, namespace, variables)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
@@ -67,10 +71,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
+def _variables(
+    session: Session, repository: ConfigRepository | None
+) -> Variables | None:
+    if repository is None:
+        return None
+    try:
+        return session.run(load_variables(session.client, repository))
+    except CredentialsError as error:
+        raise CommandError(str(error), code=2) from error
+
+
+def _desired(
+    folder: Path, namespace: str, variables: Variables | None
+) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), ".")
-        return Builder(namespace).build(tree.files)
+        builder = Builder(namespace, variables=variables)
+        return builder.build(tree.files)
     except (BuildError, SourceError) as error:
         raise CommandError(str(error), code=2) from error
 

@@ -37,7 +37,7 @@ from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
-from reconciler.gitops.live import stale
+from reconciler.gitops.live import refusal, stale
 from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
@@ -261,7 +261,7 @@ class ConfigRepositoryController:
             async with asyncio.timeout(timeout):
                 live = await ctx.client.apply(item.body)
         except _REFUSED as error:
-            text = f"{item.origin}: {item.id}: {error}"
+            text = refusal(item, error)
             problem = Problem("ReconciliationFailed", text)
             memory.fail(desired, problem, self._clock())
             return
@@ -302,7 +302,7 @@ class ConfigRepositoryController:
         action: Commit,
     ) -> None:
         known = await scopes(ctx.client)
-        builder = memory.builder(desired.spec.target_namespace, known)
+        builder = memory.builder(desired, known)
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         await promoter.commit(ctx, action.promotion, builder, now)

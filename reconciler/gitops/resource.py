@@ -212,6 +212,44 @@ class IgnoreRule(Part):
     )
 
 
+class SubstituteReference(Part):
+    """Variables from the data of a ConfigMap or Secret."""
+
+    kind: Literal["ConfigMap", "Secret"] = Field(
+        description="ConfigMap or Secret."
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Name of the object.",
+    )
+    optional: bool = Field(
+        default=False, description="Whether it may be missing."
+    )
+
+
+class PostBuild(Part):
+    """Variables in the values of the files."""
+
+    substitute: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=256,
+        description="Variables; they win over substituteFrom.",
+    )
+    substitute_from: tuple[SubstituteReference, ...] = Field(
+        default=(),
+        max_length=16,
+        description="More variables, from objects in the same namespace; "
+        "later ones win.",
+    )
+    strict: bool = Field(
+        default=True,
+        description="Whether a variable without value and default is an "
+        "error; otherwise it is empty.",
+    )
+
+
 DriftPolicy = Literal["Correct", "Warn"]
 
 
@@ -361,6 +399,11 @@ class ConfigRepositorySpec(Part):
     )
     target_namespace: Name = Field(
         default="default", description="Namespace of objects that name none."
+    )
+    post_build: PostBuild | None = Field(
+        default=None,
+        description="Variables such as ${NAME} and ${NAME:-default} in the "
+        "files. Without it, they are plain text.",
     )
     write_back: WriteBack = Field(
         default=WriteBack(), description="Promotions to commit."
