@@ -20,7 +20,6 @@ from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
 from reconciler.gitops.tree import SourceError
-from reconciler.gitops.variables import Variables
 
 
 def add_parser(commands: Any) -> None:
@@ -40,8 +39,8 @@ def add_parser(commands: Any) -> None:
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, with its variables and with what it would prune, "
-        "without the fields that it ignores",
+        "targetNamespace, with its variables and commonMetadata, with what "
+        "it would prune, and without the fields that it ignores",
     )
     parser.set_defaults(run=run)
 
@@ -53,13 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
         repository = _repository(session, arguments)
-        namespace: str = arguments.namespace
+        builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            namespace = repository.spec.target_namespace
             entries = repository.status.inventory
-        variables = _variables(session, repository)
-        desired = _desired(folder, namespace, variables)
+            builder = _builder(session, repository)
+        desired = _desired(folder, builder)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
@@ -71,23 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _variables(
-    session: Session, repository: ConfigRepository | None
-) -> Variables | None:
-    if repository is None:
-        return None
+def _builder(session: Session, repository: ConfigRepository) -> Builder:
+    """A builder that builds as the repository does."""
     try:
-        return session.run(load_variables(session.client, repository))
+        variables = session.run(load_variables(session.client, repository))
     except CredentialsError as error:
         raise CommandError(str(error), code=2) from error
+    return Builder.of(repository.spec, variables)
 
 
-def _desired(
-    folder: Path, namespace: str, variables: Variables | None
-) -> tuple[DesiredObject, ...]:
+def _desired(folder: Path, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), ".")
-        builder = Builder(namespace, variables=variables)
         return builder.build(tree.files)
     except (BuildError, SourceError) as error:
         raise CommandError(str(error), code=2) from error

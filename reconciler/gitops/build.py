@@ -20,6 +20,7 @@ from reconciler.gitops.manifest import (
     ObjectId,
     ordered,
 )
+from reconciler.gitops.resource import CommonMetadata, ConfigRepositorySpec
 from reconciler.gitops.variables import Variables
 
 __all__ = ["BuildError", "Builder", "Ownership", "cluster_scoped_by"]
@@ -106,9 +107,29 @@ class Builder:
     variables: Variables | None = None
     """What ``${`` in a value stands for; None: nothing else."""
 
+    common: CommonMetadata = field(default_factory=CommonMetadata)
+    """Put on every object, over what the files say."""
+
     _parsed: dict[tuple[str, bytes], list[Document]] = field(
         default_factory=dict, repr=False
     )
+
+    @classmethod
+    def of(
+        cls,
+        spec: ConfigRepositorySpec,
+        variables: Variables | None,
+        ownership: Ownership | None = None,
+        cluster_scoped: frozenset[tuple[str, str]] = frozenset(),
+    ) -> Builder:
+        """As a repository builds."""
+        return cls(
+            spec.target_namespace,
+            ownership,
+            cluster_scoped,
+            variables,
+            spec.common_metadata,
+        )
 
     def build(self, files: Mapping[str, bytes]) -> tuple[DesiredObject, ...]:
         """All objects in staged order.
@@ -179,9 +200,13 @@ class Builder:
         meta = {k: v for k, v in meta.items() if k not in SERVER_OWNED}
         if namespace:
             meta["namespace"] = namespace
-        if self.ownership is not None:
-            labels = meta.get("labels") or {}
-            meta["labels"] = labels | self.ownership.labels()
+        own = self.ownership.labels() if self.ownership else {}
+        for part, more in (
+            ("labels", self.common.labels | own),
+            ("annotations", self.common.annotations),
+        ):
+            if more:
+                meta[part] = (meta.get(part) or {}) | more
         body = {k: v for k, v in raw.items() if k != "status"}
         return body | {"metadata": meta}
 

@@ -27,7 +27,7 @@ from reconciler.gitops.tree import Tree
 from reconciler.gitops.variables import Variables
 
 Scopes = frozenset[tuple[str, str]]
-Shape = tuple[str, Scopes, Variables | None]
+Shape = tuple[str, str, Scopes, Variables | None]
 BUILDS = 4
 """Builds kept: the newest revision, the last good one, and before them."""
 
@@ -153,18 +153,17 @@ class Memory:
         """A builder that remembers what it parsed."""
         key = self._shape(desired, scopes)
         if key not in self._builders:
-            made = Builder(
-                desired.spec.target_namespace,
-                self.ownership,
-                scopes,
-                self.variables,
+            made = Builder.of(
+                desired.spec, self.variables, self.ownership, scopes
             )
             self._builders = {key: made}
         return self._builders[key]
 
     def _shape(self, desired: ConfigRepository, scopes: Scopes) -> Shape:
         """All that objects depend on, beside the files."""
-        return desired.spec.target_namespace, scopes, self.variables
+        spec = desired.spec
+        common = spec.common_metadata.model_dump_json()
+        return spec.target_namespace, common, scopes, self.variables
 
     def built(
         self, tree: Tree, desired: ConfigRepository, scopes: Scopes

@@ -250,6 +250,30 @@ class PostBuild(Part):
     )
 
 
+LabelValue = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        max_length=63,
+    ),
+]
+
+
+class CommonMetadata(Part):
+    """Labels and annotations of every object."""
+
+    labels: dict[str, LabelValue] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Labels; they win over those in the files.",
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Annotations; they win over those in the files.",
+    )
+
+
 DriftPolicy = Literal["Correct", "Warn"]
 
 
@@ -400,6 +424,10 @@ class ConfigRepositorySpec(Part):
     target_namespace: Name = Field(
         default="default", description="Namespace of objects that name none."
     )
+    common_metadata: CommonMetadata = Field(
+        default=CommonMetadata(),
+        description="Labels and annotations put on every object.",
+    )
     post_build: PostBuild | None = Field(
         default=None,
         description="Variables such as ${NAME} and ${NAME:-default} in the "
@@ -521,6 +549,14 @@ class ConfigRepository(Resource):
                 f"'/metadata/labels/{GROUP}~1repository-namespace'])))",
                 message="ignore.paths may not name what identifies an "
                 "object or tells whose it is",
+            ),
+            Rule(
+                at="spec",
+                rule=f"!('{GROUP}/repository' in "
+                "self.commonMetadata.labels) && "
+                f"!('{GROUP}/repository-namespace' in "
+                "self.commonMetadata.labels)",
+                message="commonMetadata.labels may not say whose an object is",
             ),
             Rule(
                 at="spec",
