@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.engine.controller import (
+    Client,
     Context,
     Objects,
     Role,
@@ -134,15 +135,19 @@ class ConfigRepositoryController:
         now = self._clock()
         look = await self._look(ctx, desired, memory, now)
         look = held_back(ctx.objects, desired, look)
-        enforcer = Enforcer(ctx.client, self._threads, desired, memory)
+        enforcer = Enforcer(
+            ctx.client, _actor(ctx, desired), self._threads, desired, memory
+        )
         found = memory.judge(desired, await enforcer.observe(look), now)
         if found.objects is not None:
             keep = frozenset(s.desired.id for s in found.objects)
             inventory = desired.status.inventory
-            gone = await stale(ctx.client, inventory, keep, memory.ownership)
+            gone = await stale(
+                _actor(ctx, desired), inventory, keep, memory.ownership
+            )
             found = guarded(desired, replace(found, stale=gone))
         found, memory.deadline = await examined(
-            ctx.client, desired, found, memory.deadline, now
+            _actor(ctx, desired), desired, found, memory.deadline, now
         )
         found = await self._promoted(ctx, desired, memory, found)
         _announce(ctx, desired, memory, found, look)
@@ -208,7 +213,7 @@ class ConfigRepositoryController:
         """The inventory of a repository that is being deleted."""
         inventory = desired.status.inventory
         gone = await stale(
-            ctx.client, inventory, frozenset(), memory.ownership
+            _actor(ctx, desired), inventory, frozenset(), memory.ownership
         )
         found = memory.judge(desired, Observation(stale=gone), self._clock())
         return guarded(desired, found)
@@ -259,7 +264,7 @@ class ConfigRepositoryController:
         timeout = parse_duration(desired.spec.timeout).total_seconds()
         try:
             async with asyncio.timeout(timeout):
-                live = await ctx.client.apply(item.body)
+                live = await _actor(ctx, desired).apply(item.body)
         except _REFUSED as error:
             text = refusal(item, error)
             problem = Problem("ReconciliationFailed", text)
@@ -285,7 +290,7 @@ class ConfigRepositoryController:
         full = api_version(item.id.group, item.version)
         where = item.id.namespace or None
         try:
-            await ctx.client.delete(
+            await _actor(ctx, desired).delete(
                 full, item.id.kind, where, item.id.name, uid=item.uid
             )
         except _REFUSED as error:
@@ -312,6 +317,15 @@ def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:
     if not isinstance(changed, ConfigRepository):
         return []
     return dependents(changed, objects)
+
+
+def _actor(ctx: Context, desired: ConfigRepository) -> Client:
+    """The API server with the rights that the objects are handled with."""
+    account = desired.spec.service_account_name
+    if account is None:
+        return ctx.client
+    namespace = desired.metadata.namespace
+    return ctx.client.acting_as(f"system:serviceaccount:{namespace}:{account}")
 
 
 async def _acknowledge(

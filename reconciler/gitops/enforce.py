@@ -58,6 +58,11 @@ class Enforcer:
     """Looks for a revision of one repository that can be enforced."""
 
     client: Client
+    """With our own rights, for what the spec refers to and definitions."""
+
+    actor: Client
+    """With the rights that the objects are handled with."""
+
     threads: Threads
     desired: ConfigRepository
     memory: Memory
@@ -143,7 +148,7 @@ class Enforcer:
         except BuildError as error:
             return Problem("BuildFailed", str(error))
         states = await self.memory.inspector.inspect(
-            self.client, built.objects, ignored
+            self.actor, built.objects, ignored
         )
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
         return _refusal(refused) if refused else _Found(states, built.digest)

@@ -411,6 +411,15 @@ class ConfigRepositorySpec(Part):
         description="What happens to the objects when this repository is "
         "deleted: as prune says, deleted, deleted and waited for, left.",
     )
+    service_account_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="ServiceAccount in the same namespace with whose rights "
+        "objects are read, applied and pruned; without it, those of the "
+        "controller.",
+    )
     drift_policy: DriftPolicy = Field(
         default="Correct",
         description="Correct undoes what others change in applied objects, "
