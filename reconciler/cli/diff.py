@@ -10,10 +10,12 @@ from typing import Any
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
+from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.diff import difference, render
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.ignored import IgnoreRules
+from reconciler.gitops.inputs import load_variables
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
@@ -37,8 +39,8 @@ def add_parser(commands: Any) -> None:
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, with what it would prune, and without the "
-        "fields that it ignores",
+        "targetNamespace, with its variables and commonMetadata, with what "
+        "it would prune, and without the fields that it ignores",
     )
     parser.set_defaults(run=run)
 
@@ -50,12 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
         repository = _repository(session, arguments)
-        namespace: str = arguments.namespace
+        builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            namespace = repository.spec.target_namespace
             entries = repository.status.inventory
-        desired = _desired(folder, namespace)
+            builder = _builder(session, repository)
+        desired = _desired(folder, builder)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
@@ -67,10 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _desired(folder: Path, namespace: str) -> tuple[DesiredObject, ...]:
+def _builder(session: Session, repository: ConfigRepository) -> Builder:
+    """A builder that builds as the repository does."""
+    try:
+        variables = session.run(load_variables(session.client, repository))
+    except CredentialsError as error:
+        raise CommandError(str(error), code=2) from error
+    return Builder.of(repository.spec, variables)
+
+
+def _desired(folder: Path, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), ".")
-        return Builder(namespace).build(tree.files)
+        return builder.build(tree.files)
     except (BuildError, SourceError) as error:
         raise CommandError(str(error), code=2) from error
 

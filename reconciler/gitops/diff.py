@@ -158,6 +158,8 @@ def _one(
     found = changes(old, overlay(comparable(item.body), old))
     if item.id.kind == "Secret":
         found = tuple(masked(change) for change in found)
+    elif item.secret:
+        found = tuple(Change(c.path, "***", "***") for c in found)
     if not found:
         return None
     return Difference("changed", item.id, found, item.origin)

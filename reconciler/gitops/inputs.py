@@ -22,6 +22,7 @@ from reconciler.gitops.resource import (
     LocalReference,
 )
 from reconciler.gitops.signers import WHERE, Signers, SignersError
+from reconciler.gitops.variables import NAME, Variable, Variables
 from reconciler.gitops.verification import Policy
 from reconciler.gitops.webhook import Hook
 
@@ -112,6 +113,53 @@ class Loader:
             msg = f"{what}: {kind} {self.namespace}/{name} does not exist"
             raise MissingInputError(msg)
         return found
+
+
+async def load_variables(
+    client: Client, desired: ConfigRepository
+) -> Variables | None:
+    """The variables of the files; None if there are none.
+
+    Raises:
+        CredentialsError: names what is missing.
+        TransientError: the API server does not answer.
+    """
+    asked = desired.spec.post_build
+    if asked is None:
+        return None
+    loader = Loader(client, desired.metadata.namespace)
+    known: dict[str, Variable] = {}
+    for index, reference in enumerate(asked.substitute_from):
+        what = f"spec.postBuild.substituteFrom[{index}]"
+        try:
+            found = await loader.object(what, reference.kind, reference.name)
+        except MissingInputError:
+            if reference.optional:
+                continue
+            raise
+        known |= _variables(what, reference.kind, found)
+    for name, value in asked.substitute.items():
+        if not NAME.fullmatch(name):
+            msg = f"spec.postBuild.substitute: {name!r} is no variable's name"
+            raise CredentialsError(msg)
+        known[name] = Variable(value)
+    return Variables.of(known, strict=asked.strict)
+
+
+def _variables(
+    what: str, kind: str, found: Mapping[str, Any]
+) -> dict[str, Variable]:
+    if kind == "ConfigMap":
+        data = found.get("data") or {}
+        return {name: Variable(str(text)) for name, text in data.items()}
+    try:
+        return {
+            name: Variable(value.decode(), secret=True)
+            for name, value in secret_data(found).items()
+        }
+    except UnicodeDecodeError as error:
+        msg = f"{what}: the Secret has a value that is not UTF-8"
+        raise CredentialsError(msg) from error
 
 
 async def load_inputs(client: Client, desired: ConfigRepository) -> Inputs:

@@ -48,6 +48,7 @@ class Cluster:
         self.kinds = set(BUILTIN)
         self.writes: list[str] = []
         self.annotated: list[tuple[str, dict[str, str]]] = []
+        self.acted: list[tuple[str, str]] = []
         self.dry_runs = 0
         self.counter = 0
         self.refuse: Callable[[dict[str, Any], bool], str | None] = (
@@ -55,6 +56,9 @@ class Cluster:
         )
         self.refuse_delete: set[str] = set()
         self.down = False
+
+    def acting_as(self, user: str) -> Actor:
+        return Actor(self, user)
 
     def key(self, body: dict[str, Any]) -> Key:
         meta = body["metadata"]
@@ -202,6 +206,18 @@ class Cluster:
             }
             for key, body in self.objects.items()
         }
+
+
+class Actor:
+    """The cluster, as another user sees it; notes what that one does."""
+
+    def __init__(self, cluster: Cluster, user: str) -> None:
+        self._cluster = cluster
+        self._user = user
+
+    def __getattr__(self, name: str) -> Any:
+        self._cluster.acted.append((self._user, name))
+        return getattr(self._cluster, name)
 
 
 def _lay(live: dict[str, Any], body: dict[str, Any]) -> None:
