@@ -167,6 +167,13 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     assert "+ feedbackstore/default/more-opinions" in out
     assert "~ feedbackstore/default/opinions" in out
     assert 'spec.interval: "10s" -> "30s"' in out
+    code, out, _ = reconciler("diff", "-f", str(tmp_path), "-o", "json")
+    assert code == 1
+    assert json.loads(out)["summary"] == {
+        "added": 1,
+        "changed": 1,
+        "pruned": 0,
+    }
     (tmp_path / "broken.yaml").write_text("a: [1")
     code, _, err = reconciler("diff", "-f", str(tmp_path))
     assert code == 2
@@ -199,8 +206,34 @@ def test_diff_for_a_repository_is_in_its_target_namespace(
     code, _, err = reconciler(
         "diff", "-f", str(tmp_path), "--repository", "absent"
     )
-    assert code == 1
+    assert code == 2
     assert "ConfigRepository absent does not exist" in err
+
+
+def test_diff_leaves_out_what_the_repository_ignores(
+    reconciler, state, tmp_path: Path
+) -> None:
+    source = {"path": "/nowhere", "ignore": "/conf/draft*\n"}
+    body = {
+        **CONFIGURATION,
+        "metadata": {"name": "drafts", "namespace": "default"},
+        "spec": {"directory": source, "path": "conf"},
+    }
+    with Session(state.kubeconfig) as session:
+        session.run(session.client.apply(body))
+    (tmp_path / "conf").mkdir()
+    for name in ("draft", "store"):
+        text = STORE.replace("opinions", name)
+        (tmp_path / "conf" / f"{name}.yaml").write_text(text)
+    ways = (
+        ("-f", str(tmp_path), "--path", "conf"),
+        ("-f", str(tmp_path / "conf")),
+    )
+    for way in ways:
+        code, out, _ = reconciler("diff", *way, "--repository", "drafts")
+        assert code == 1
+        assert "+ feedbackstore/default/store" in out
+        assert "draft" not in out
 
 
 def test_generate_says_what_is_missing(reconciler) -> None:
