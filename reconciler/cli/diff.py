@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.revision import at_revision
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
 from reconciler.gitops.diff import difference
@@ -22,7 +23,7 @@ from reconciler.gitops.preview import FORMATS, Preview
 from reconciler.gitops.price import price
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
-from reconciler.gitops.tree import SourceError
+from reconciler.gitops.tree import SourceError, Tree
 
 INVALID = 2
 Ignored = Callable[[str], bool]
@@ -62,6 +63,12 @@ def add_parser(commands: Any) -> None:
         "with what it would prune",
     )
     parser.add_argument(
+        "--revision",
+        metavar="R",
+        help="a branch, a commit or a full reference (refs/pull/7/head) of "
+        "the --repository's Git source, instead of -f",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         choices=sorted(FORMATS),
@@ -86,17 +93,20 @@ def run(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace) -> Preview:
     if arguments.folders:
         return _between_folders(arguments)
-    if arguments.filename is None:
-        msg = "either -f DIR or two folders, OLD NEW, have to be given"
+    if arguments.filename is None and arguments.revision is None:
+        msg = "either -f DIR, --revision R, or two folders, OLD NEW"
+        raise CommandError(msg)
+    if arguments.revision and (arguments.filename or not arguments.repository):
+        msg = "--revision needs --repository, and no -f"
         raise CommandError(msg)
     return _with_server(arguments)
 
 
 def _between_folders(arguments: argparse.Namespace) -> Preview:
     if len(arguments.folders) != 2 or (  # noqa: PLR2004 - old and new
-        arguments.filename or arguments.repository
+        arguments.filename or arguments.repository or arguments.revision
     ):
-        msg = "two folders, OLD NEW, without -f and --repository"
+        msg = "two folders, OLD NEW, without -f, --repository, --revision"
         raise CommandError(msg)
     old, new = (
         _desired(Path(f), arguments.path, arguments.namespace)
@@ -112,13 +122,16 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
         repository = _repository(session, arguments)
         namespace: str = arguments.namespace
         entries: tuple[InventoryEntry, ...] = ()
-        ignored: Ignored | None = None
         if repository is not None:
             namespace = repository.spec.target_namespace
             entries = repository.status.inventory
-            ignored = _ignored(repository, arguments.path)
-        folder = Path(arguments.filename)
-        desired = _desired(folder, arguments.path, namespace, ignored)
+        if repository is not None and arguments.revision:
+            tree = at_revision(session, repository, arguments.revision)
+            desired = _built(tree, namespace)
+        else:
+            told = _ignored(repository, arguments.path) if repository else None
+            folder = Path(arguments.filename)
+            desired = _desired(folder, arguments.path, namespace, told)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
@@ -143,8 +156,15 @@ def _desired(
 ) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), path, ignored)
+    except SourceError as error:
+        raise CommandError(str(error), INVALID) from error
+    return _built(tree, namespace)
+
+
+def _built(tree: Tree, namespace: str) -> tuple[DesiredObject, ...]:
+    try:
         return Builder(namespace).build(Kustomize().files(tree))
-    except (BuildError, SourceError) as error:
+    except BuildError as error:
         raise CommandError(str(error), INVALID) from error
 
 

@@ -54,9 +54,10 @@ def test_other_formats(
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        ([], "either -f DIR or two folders"),
+        ([], "either -f DIR, --revision R, or two"),
         (["OLD"], "two folders, OLD NEW"),
         (["OLD", "NEW", "-f", "OLD"], "without -f"),
+        (["--revision", "main"], "--revision needs --repository"),
         (["OLD", "/nowhere"], "/nowhere does not exist"),
         (["OLD", "NEW", "--path", "../.."], "leads out of the source"),
     ],
