@@ -217,3 +217,4 @@ async def test_a_repository_does_not_wait_for_itself(
     waiting.wait(2)
     await waiting.settle()
     assert waiting.condition()["status"] == "True"
+    assert waiting.condition("Reconciling") is None
