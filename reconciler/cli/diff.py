@@ -1,72 +1,144 @@
-"""`reconciler diff`: what applying a folder would change."""
+"""`reconciler diff`: what applying a folder would change, and its price."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.revision import at_revision
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
 from reconciler.gitops.credentials import CredentialsError
-from reconciler.gitops.diff import difference, render
+from reconciler.gitops.diff import difference
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
+from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.inputs import load_variables
+from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
+from reconciler.gitops.preview import FORMATS, Preview
+from reconciler.gitops.price import price
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
-from reconciler.gitops.tree import SourceError
+from reconciler.gitops.tree import SourceError, Tree
+
+INVALID = 2
+Ignored = Callable[[str], bool]
 
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "diff",
-        help="show what applying a folder would change",
-        description="Compares the YAML of a folder with the live objects: "
-        "added, changed field by field, and (with --repository NAME) pruned. "
-        "Exit code 0: no difference, 1: differences, 2: the folder is "
-        "invalid. Nothing is written.",
+        help="show what applying a folder would change, and what it costs",
+        description="Compares the YAML of a folder with the live objects, or "
+        "with another folder (then without an API server): added, changed "
+        "field by field, and (with --repository NAME, or two folders) "
+        "pruned; and the machines, hours, bytes and devices behind it. "
+        "Exit code 0: no difference, 1: differences, 2: an error. Nothing "
+        "is written.",
     )
     parser.add_argument(
-        "-f", "--filename", required=True, metavar="DIR", help="the folder"
+        "folders",
+        nargs="*",
+        metavar="OLD NEW",
+        help="compare two folders instead of one with the API server",
+    )
+    parser.add_argument("-f", "--filename", metavar="DIR", help="the folder")
+    parser.add_argument(
+        "--path",
+        default=".",
+        metavar="PATH",
+        help="folder inside it, as spec.path: an overlay may build on what "
+        "is beside it",
     )
     parser.add_argument(
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, with its variables and commonMetadata, with what "
-        "it would prune, and without the fields that it ignores",
+        "targetNamespace, with its variables and commonMetadata, without the "
+        "files and fields that it ignores, and with what it would prune",
+    )
+    parser.add_argument(
+        "--revision",
+        metavar="R",
+        help="a branch, a commit or a full reference (refs/pull/7/head) of "
+        "the --repository's Git source, instead of -f",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=sorted(FORMATS),
+        default="text",
+        help="markdown is for a comment on a pull request (default: text)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the differences."""
-    folder = Path(arguments.filename)
-    with Session(
-        kubeconfig_of(arguments.kubeconfig, arguments.state)
-    ) as session:
+    try:
+        preview = _preview(arguments)
+    except CommandError as error:
+        raise CommandError(str(error), max(error.code, INVALID)) from error
+    shown = FORMATS[arguments.output](preview)
+    if shown:
+        print(shown)
+    return 1 if preview.differences else 0
+
+
+def _preview(arguments: argparse.Namespace) -> Preview:
+    if arguments.folders:
+        return _between_folders(arguments)
+    if arguments.filename is None and arguments.revision is None:
+        msg = "either -f DIR, --revision R, or two folders, OLD NEW"
+        raise CommandError(msg)
+    if arguments.revision and (arguments.filename or not arguments.repository):
+        msg = "--revision needs --repository, and no -f"
+        raise CommandError(msg)
+    return _with_server(arguments)
+
+
+def _between_folders(arguments: argparse.Namespace) -> Preview:
+    if len(arguments.folders) != 2 or (  # noqa: PLR2004 - old and new
+        arguments.filename or arguments.repository or arguments.revision
+    ):
+        msg = "two folders, OLD NEW, without -f, --repository, --revision"
+        raise CommandError(msg)
+    old, new = (
+        _desired(Path(f), arguments.path, Builder(arguments.namespace))
+        for f in arguments.folders
+    )
+    live = {item.id: item.body for item in old}
+    return _compared(new, live, list(live), exact=True)
+
+
+def _with_server(arguments: argparse.Namespace) -> Preview:
+    where = kubeconfig_of(arguments.kubeconfig, arguments.state)
+    with Session(where) as session:
         repository = _repository(session, arguments)
         builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
             entries = repository.status.inventory
             builder = _builder(session, repository)
-        desired = _desired(folder, builder)
+        if repository is not None and arguments.revision:
+            tree = at_revision(session, repository, arguments.revision)
+            desired = _built(tree, builder)
+        else:
+            told = _ignored(repository, arguments.path) if repository else None
+            folder = Path(arguments.filename)
+            desired = _desired(folder, arguments.path, builder, told)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
     owned = [ObjectId.parse(entry.id) for entry in entries]
-    found = difference(desired, live, owned)
-    if not found:
-        return 0
-    print(render(found))
-    return 1
+    return _compared(desired, live, owned)
 
 
 def _builder(session: Session, repository: ConfigRepository) -> Builder:
@@ -74,16 +146,54 @@ def _builder(session: Session, repository: ConfigRepository) -> Builder:
     try:
         variables = session.run(load_variables(session.client, repository))
     except CredentialsError as error:
-        raise CommandError(str(error), code=2) from error
+        raise CommandError(str(error), INVALID) from error
     return Builder.of(repository.spec, variables)
 
 
-def _desired(folder: Path, builder: Builder) -> tuple[DesiredObject, ...]:
+def _compared(
+    desired: tuple[DesiredObject, ...],
+    live: dict[ObjectId, dict[str, Any]],
+    owned: list[ObjectId],
+    *,
+    exact: bool = False,
+) -> Preview:
+    found = difference(desired, live, owned, exact=exact)
+    wanted = {item.id: item.body for item in desired}
+    return Preview(found, price(found, wanted, live))
+
+
+def _desired(
+    folder: Path, path: str, builder: Builder, ignored: Ignored | None = None
+) -> tuple[DesiredObject, ...]:
     try:
-        tree = read_directory(str(folder.resolve()), ".")
-        return builder.build(tree.files)
-    except (BuildError, SourceError) as error:
-        raise CommandError(str(error), code=2) from error
+        tree = read_directory(str(folder.resolve()), path, ignored)
+    except SourceError as error:
+        raise CommandError(str(error), INVALID) from error
+    return _built(tree, builder)
+
+
+def _built(tree: Tree, builder: Builder) -> tuple[DesiredObject, ...]:
+    try:
+        return builder.build(Kustomize().files(tree))
+    except BuildError as error:
+        raise CommandError(str(error), INVALID) from error
+
+
+def _ignored(repository: ConfigRepository, path: str) -> Ignored:
+    """What the repository does not read.
+
+    Its patterns are about the whole source: if the folder is not, it stands
+    for the one that ``spec.path`` names.
+    """
+    spec = repository.spec
+    source = spec.git or spec.directory
+    try:
+        told = ignored_by(source.ignore if source else None)
+    except SourceError as error:
+        msg = f"spec: {error}"
+        raise CommandError(msg) from error
+    top = spec.path if posixpath.normpath(path) == "." else "."
+    return lambda name: told(posixpath.normpath(posixpath.join(top, name)))
 
 
 def _adjusted(
@@ -95,7 +205,7 @@ def _adjusted(
     try:
         ignored = IgnoreRules.of(repository.spec)
     except SelectionError as error:
-        raise CommandError(str(error), code=2) from error
+        raise CommandError(str(error), INVALID) from error
     return tuple(ignored.adjusted(o, live.get(o.id)) for o in desired)
 
 

@@ -130,6 +130,8 @@ def difference(
     desired: Sequence[DesiredObject],
     live: Mapping[ObjectId, Mapping[str, Any]],
     owned: Iterable[ObjectId] = (),
+    *,
+    exact: bool = False,
 ) -> tuple[Difference, ...]:
     """Compare a folder with what is there.
 
@@ -138,8 +140,10 @@ def difference(
         live: live objects by identity, as far as there are any.
         owned: identities in the repository's inventory: those that the
             folder does not contain would be pruned.
+        exact: whether `live` is another folder, so that a field that is
+            only there would be removed.
     """
-    found = [_one(item, live.get(item.id)) for item in desired]
+    found = [_one(i, live.get(i.id), exact=exact) for i in desired]
     names = {item.id for item in desired}
     pruned = [
         Difference("pruned", gone)
@@ -150,12 +154,12 @@ def difference(
 
 
 def _one(
-    item: DesiredObject, live: Mapping[str, Any] | None
+    item: DesiredObject, live: Mapping[str, Any] | None, *, exact: bool
 ) -> Difference | None:
     if live is None:
         return Difference("added", item.id, origin=item.origin)
-    old = comparable(live)
-    found = changes(old, overlay(comparable(item.body), old))
+    old, new = comparable(live), comparable(item.body)
+    found = changes(old, new if exact else overlay(new, old))
     if item.id.kind == "Secret":
         found = tuple(masked(change) for change in found)
     elif item.secret:
@@ -165,9 +169,16 @@ def _one(
     return Difference("changed", item.id, found, item.origin)
 
 
+_SECRET_PATHS = (
+    "data",
+    "stringData",
+    'metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]',
+)
+
+
 def masked(change: Change) -> Change:
     """The change of a Secret without its values."""
-    if not change.path.startswith(("data", "stringData")):
+    if not change.path.startswith(_SECRET_PATHS):
         return change
     return Change(change.path, "***", "*** (changed)")
 

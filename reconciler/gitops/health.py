@@ -30,7 +30,7 @@ from reconciler.gitops.kstatus import (
     failed,
     progressing,
 )
-from reconciler.gitops.manifest import ObjectId
+from reconciler.gitops.manifest import REPOSITORY, ObjectId
 from reconciler.gitops.observation import Observation, Problem, Verdict
 from reconciler.gitops.plan import requested
 from reconciler.gitops.resource import (
@@ -81,7 +81,7 @@ async def examined(
     if not (spec.wait or spec.health_checks) or not _applied(found):
         return found, None
     try:
-        patients = await _patients(client, spec, found)
+        patients = await _patients(client, desired, found)
     except InvalidExpressionError as error:
         text = f"spec.healthCheckExprs: {error}"
         problem = Problem(INVALID, text, terminal=True)
@@ -131,13 +131,18 @@ def _told(ill: Sequence[Patient]) -> str:
 
 
 async def _patients(
-    client: Client, spec: ConfigRepositorySpec, found: Observation
+    client: Client, desired: ConfigRepository, found: Observation
 ) -> list[Patient]:
+    spec = desired.spec
+    me = ObjectId(
+        desired.metadata.namespace, desired.metadata.name, *REPOSITORY
+    )
     exprs = {(e.api_version, e.kind): e for e in spec.health_check_exprs}
     if spec.wait:
         return [
             Patient(str(s.desired.id), judged(s.live, exprs, s.desired.body))
             for s in found.objects or ()
+            if s.desired.id != me  # it would wait for itself
         ]
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,13 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     assert "+ feedbackstore/default/more-opinions" in out
     assert "~ feedbackstore/default/opinions" in out
     assert 'spec.interval: "10s" -> "30s"' in out
+    code, out, _ = reconciler("diff", "-f", str(tmp_path), "-o", "json")
+    assert code == 1
+    assert json.loads(out)["summary"] == {
+        "added": 1,
+        "changed": 1,
+        "pruned": 0,
+    }
     (tmp_path / "broken.yaml").write_text("a: [1")
     code, _, err = reconciler("diff", "-f", str(tmp_path))
     assert code == 2
@@ -205,8 +213,79 @@ def test_diff_for_a_repository_is_in_its_target_namespace(
     code, _, err = reconciler(
         "diff", "-f", str(tmp_path), "--repository", "absent"
     )
-    assert code == 1
+    assert code == 2
     assert "ConfigRepository absent does not exist" in err
+
+
+def test_diff_leaves_out_what_the_repository_ignores(
+    reconciler, state, tmp_path: Path
+) -> None:
+    source = {"path": "/nowhere", "ignore": "/conf/draft*\n"}
+    body = {
+        **CONFIGURATION,
+        "metadata": {"name": "drafts", "namespace": "default"},
+        "spec": {"directory": source, "path": "conf"},
+    }
+    with Session(state.kubeconfig) as session:
+        session.run(session.client.apply(body))
+    (tmp_path / "conf").mkdir()
+    for name in ("draft", "store"):
+        text = STORE.replace("opinions", name)
+        (tmp_path / "conf" / f"{name}.yaml").write_text(text)
+    ways = (
+        ("-f", str(tmp_path), "--path", "conf"),
+        ("-f", str(tmp_path / "conf")),
+    )
+    for way in ways:
+        code, out, _ = reconciler("diff", *way, "--repository", "drafts")
+        assert code == 1
+        assert "+ feedbackstore/default/store" in out
+        assert "draft" not in out
+
+
+def test_diff_of_a_revision_that_is_not_applied_yet(
+    reconciler, state, tmp_path: Path
+) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        done = subprocess.run(
+            ["git", *who, *words],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    (tmp_path / "store.yaml").write_text(STORE)
+    git("add", "-A")
+    git("commit", "-q", "-m", "one")
+    git("checkout", "-q", "-b", "next")
+    (tmp_path / "store.yaml").write_text(STORE.replace("10s", "45s"))
+    git("commit", "-q", "-a", "-m", "two")
+    body = {
+        **CONFIGURATION,
+        "metadata": {"name": "git", "namespace": "default"},
+        "spec": {"git": {"url": f"file://{tmp_path}"}},
+    }
+    with Session(state.kubeconfig) as session:
+        session.run(session.client.apply(body))
+    ways = ("next", "refs/heads/next", git("rev-parse", "HEAD"))
+    for revision in ways:
+        words = ("diff", "--repository", "git", "--revision", revision)
+        code, out, err = reconciler(*words)
+        assert (code, err) == (1, "")
+        assert 'spec.interval: "10s" -> "45s"' in out
+    words = ("diff", "--repository", "git", "--revision")
+    assert reconciler(*words, "main") == (0, "", "")
+    for wrong in ("absent", "-x", "refs/heads/none", "0" * 40):
+        code, _, err = reconciler(*words[:-1], f"--revision={wrong}")
+        assert code == 2
+        assert f"--revision {wrong!r}"[:-1] in err or wrong in err
+    code, _, err = reconciler("diff", "--repository=config", "--revision=main")
+    assert code == 2
+    assert "is not a Git repository" in err
 
 
 def test_generate_says_what_is_missing(reconciler) -> None:

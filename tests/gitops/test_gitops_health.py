@@ -200,3 +200,21 @@ async def test_health_by_expression(
     ready = waiting.condition()
     assert ready["reason"] == reason
     assert part in ready["message"]
+
+
+async def test_a_repository_does_not_wait_for_itself(
+    waiting: Any, remote: Any, cluster: Any
+) -> None:
+    itself = (
+        "apiVersion: reconciler.dev/v1alpha1\nkind: ConfigRepository\n"
+        f"metadata: {{name: fleet}}\nspec: {{git: {{url: {remote.url!r}}}}}\n"
+    )
+    remote.commit({"fleet.yaml": itself})
+    await waiting.settle()
+    live = cluster.objects["ConfigRepository", "default", "fleet"]
+    live["metadata"]["generation"] = 2
+    live["status"] = {"observedGeneration": -1}
+    waiting.wait(2)
+    await waiting.settle()
+    assert waiting.condition()["status"] == "True"
+    assert waiting.condition("Reconciling") is None
