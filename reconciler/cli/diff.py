@@ -12,11 +12,13 @@ from reconciler.cli.errors import CommandError
 from reconciler.cli.revision import at_revision
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
+from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.diff import difference
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.ignored import IgnoreRules
+from reconciler.gitops.inputs import load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.preview import FORMATS, Preview
@@ -109,7 +111,7 @@ def _between_folders(arguments: argparse.Namespace) -> Preview:
         msg = "two folders, OLD NEW, without -f, --repository, --revision"
         raise CommandError(msg)
     old, new = (
-        _desired(Path(f), arguments.path, arguments.namespace)
+        _desired(Path(f), arguments.path, Builder(arguments.namespace))
         for f in arguments.folders
     )
     live = {item.id: item.body for item in old}
@@ -120,18 +122,18 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
     where = kubeconfig_of(arguments.kubeconfig, arguments.state)
     with Session(where) as session:
         repository = _repository(session, arguments)
-        namespace: str = arguments.namespace
+        builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            namespace = repository.spec.target_namespace
+            builder = _builder(session, repository)
             entries = repository.status.inventory
         if repository is not None and arguments.revision:
             tree = at_revision(session, repository, arguments.revision)
-            desired = _built(tree, namespace)
+            desired = _built(tree, builder)
         else:
             told = _ignored(repository, arguments.path) if repository else None
             folder = Path(arguments.filename)
-            desired = _desired(folder, arguments.path, namespace, told)
+            desired = _desired(folder, arguments.path, builder, told)
         live = _live(session, desired, entries)
     if repository is not None:
         desired = _adjusted(repository, desired, live)
@@ -151,19 +153,28 @@ def _compared(
     return Preview(found, price(found, wanted, live))
 
 
+def _builder(session: Session, repository: ConfigRepository) -> Builder:
+    """A builder that builds as the repository does."""
+    try:
+        variables = session.run(load_variables(session.client, repository))
+    except CredentialsError as error:
+        raise CommandError(str(error), INVALID) from error
+    return Builder.of(repository.spec, variables)
+
+
 def _desired(
-    folder: Path, path: str, namespace: str, ignored: Ignored | None = None
+    folder: Path, path: str, builder: Builder, ignored: Ignored | None = None
 ) -> tuple[DesiredObject, ...]:
     try:
         tree = read_directory(str(folder.resolve()), path, ignored)
     except SourceError as error:
         raise CommandError(str(error), INVALID) from error
-    return _built(tree, namespace)
+    return _built(tree, builder)
 
 
-def _built(tree: Tree, namespace: str) -> tuple[DesiredObject, ...]:
+def _built(tree: Tree, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
-        return Builder(namespace).build(Kustomize().files(tree))
+        return builder.build(Kustomize().files(tree))
     except BuildError as error:
         raise CommandError(str(error), INVALID) from error
 

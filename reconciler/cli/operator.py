@@ -19,6 +19,7 @@ from reconciler.cli.errors import CommandError
 from reconciler.cli.up import (
     add_loop_options,
     address,
+    listening,
     log,
     roles_of,
     stop_processes,
@@ -95,6 +96,9 @@ async def _operate(
     from reconciler.engine.app import App
     from reconciler.engine.credentials import ClientSettings
     from reconciler.engine.lease import LeaseTerms
+    from reconciler.gitops.receiver import Receiver
+
+    receiver = Receiver()
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -103,7 +107,7 @@ async def _operate(
     given = arguments.kubeconfig
     node = _node(state, arguments)
     app = App(
-        wiring.controllers(node),
+        wiring.controllers(node, receiver),
         ClientSettings(kubeconfig=Path(given) if given else None),
         roles=roles_of(arguments.roles),
         workers=arguments.workers,
@@ -112,7 +116,8 @@ async def _operate(
         probes=arguments.probes,
         leading=lambda: _alone(state, node),
     )
-    await shell.run(app, stop, asyncio.Event())
+    async with listening(receiver, arguments.webhooks):
+        await shell.run(app, stop, asyncio.Event())
 
 
 def _node(state: StateDirectory, arguments: argparse.Namespace) -> Any:

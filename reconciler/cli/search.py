@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.retrieval.library import Library
 
 HASHING = "hashing"
+LOG_SECONDS = 5.0
 DESCRIPTION = """\
 Finds passages in .py (docstrings), .md, .rst and .txt files and in package
 metadata. The first call builds an index below the state directory; later
@@ -94,8 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         embedder = _embedder(arguments, state.graphs)
         if not arguments.no_refresh:
+            _say(f"reading {', '.join(map(str, sources))}")
             report = build(
-                library, sources, embedder, _progress, arguments.seconds
+                library, sources, embedder, _Progress(), arguments.seconds
             )
             _tell(report)
         return _answer(arguments, library, embedder)
@@ -143,17 +145,22 @@ def _missing(error: ImportError, extra: str) -> CommandError:
     )
 
 
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(
-            f"\r{done:,} of {total:,} texts embedded",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
-    elif done * 10 // total > max(0, done - 256) * 10 // total:
-        _say(f"{done:,} of {total:,} texts embedded")
+class _Progress:
+    """How far the embedding is: live, or a line now and then in a log."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self._live and now - self._said < LOG_SECONDS and done < total:
+            return
+        self._said = now
+        rate = done / max(now - self._start, 1e-3)
+        text = f"{done:,} of {total:,} texts embedded, {rate:.0f} a second"
+        end = "\r" if self._live and done < total else "\n"
+        print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
 
 
 def _tell(report: BuildReport) -> None:

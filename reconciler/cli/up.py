@@ -8,8 +8,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from reconciler.engine.paths import StateDirectory
 
 if TYPE_CHECKING:
     from reconciler.engine.probes import Address
+    from reconciler.gitops.receiver import Receiver
 from reconciler.runs.supervisor import GRACE_SECONDS
 
 RUN_GRACE_SECONDS = GRACE_SECONDS + 5.0
@@ -73,6 +74,13 @@ def add_loop_options(parser: argparse.ArgumentParser, *, roles: str) -> None:
         metavar="[HOST:]PORT",
         help="answer /healthz, /readyz and /metrics there "
         "(the host is 127.0.0.1 unless given)",
+    )
+    parser.add_argument(
+        "--webhooks",
+        type=address,
+        metavar="[HOST:]PORT",
+        help="be told of pushes there, as git.webhook of a ConfigRepository "
+        "says (the host is 127.0.0.1 unless given)",
     )
 
 
@@ -176,14 +184,16 @@ async def _up(
     from reconciler.engine import shell
     from reconciler.engine.app import App
     from reconciler.engine.credentials import ClientSettings
+    from reconciler.gitops.receiver import Receiver
 
+    receiver = Receiver()
     stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     node = wiring.node_of(state)
     app = App(
-        wiring.controllers(node),
+        wiring.controllers(node, receiver),
         ClientSettings(kubeconfig=kubeconfig),
         roles=roles_of(arguments.roles),
         workers=arguments.workers,
@@ -192,11 +202,24 @@ async def _up(
     await _install(app, arguments)
     announce = asyncio.create_task(_announce(ready, kubeconfig, started))
     try:
-        await shell.run(app, stop, ready)
+        async with listening(receiver, arguments.webhooks):
+            await shell.run(app, stop, ready)
     finally:
         announce.cancel()
         await asyncio.to_thread(stop_processes, node)
     return 0
+
+
+@asynccontextmanager
+async def listening(
+    receiver: Receiver, where: Address | None
+) -> AsyncIterator[None]:
+    """With pushes taken, if that was asked for."""
+    if where is None:
+        yield
+        return
+    async with receiver.serve(where):
+        yield
 
 
 async def _install(app: Any, arguments: argparse.Namespace) -> None:

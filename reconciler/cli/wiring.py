@@ -40,6 +40,7 @@ from reconciler.gitops.controller import (
     writing_back,
 )
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.receiver import Receiver
 from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
@@ -174,14 +175,22 @@ def _suite_of(changed: Resource, objects: Objects) -> list[ObjectKey]:
     return [suite.key] if suite else []
 
 
-def controllers(node: Node) -> Sequence[Controller[Any, Any]]:
-    """Every controller, for both roles."""
+def controllers(
+    node: Node, receiver: Receiver | None = None
+) -> Sequence[Controller[Any, Any]]:
+    """Every controller, for both roles.
+
+    Args:
+        node: what they work with.
+        receiver: where pushes to config repositories are told.
+    """
     feedback = FeedbackSource(node.postgres)
     return (
         ConfigRepositoryController(
             node.state.repositories,
             promotions,
             watches=(Watch(Model, lambda _, objects: writing_back(objects)),),
+            receiver=receiver,
         ),
         FeedbackStoreController(node.postgres),
         EvaluationSuiteController(

@@ -7,6 +7,8 @@ person's fields stay theirs.
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +49,7 @@ class KubeClient:
 
     def __init__(self, settings: ClientSettings | None = None) -> None:
         self._transport = Transport(settings or ClientSettings())
+        self._request = self._transport.request
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
 
     async def open(self) -> None:
@@ -56,6 +59,13 @@ class KubeClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
+
+    def acting_as(self, user: str) -> KubeClient:
+        """The same client with another user's rights; not to be closed."""
+        found = copy.copy(self)
+        request = functools.partial(self._transport.request, user=user)
+        found._request = request  # noqa: SLF001 - of a copy of ourselves
+        return found
 
     async def apply(
         self,
@@ -69,7 +79,7 @@ class KubeClient:
         query = [("fieldManager", OBJECT_MANAGER)]
         query += [("force", "true")] if force else []
         query += [("dryRun", "All")] if dry_run else []
-        return await self._transport.request(
+        return await self._request(
             "PATCH", path, query=query, body=body, content_type=_APPLY
         )
 
@@ -88,7 +98,7 @@ class KubeClient:
             "status": dict(status),
         }
         query = [("fieldManager", STATUS_MANAGER), ("force", "true")]
-        return await self._transport.request(
+        return await self._request(
             "PATCH",
             f"{await self._path_of(body)}/status",
             query=query,
@@ -104,7 +114,7 @@ class KubeClient:
                 whose reply was lost.
         """
         collection, _, _ = (await self._path_of(body)).rpartition("/")
-        return await self._transport.request(
+        return await self._request(
             "POST",
             collection,
             query=[("fieldManager", OBJECT_MANAGER)],
@@ -117,7 +127,7 @@ class KubeClient:
         """The object as the server has it now, or None if there is none."""
         path = await self._path(api_version, kind, namespace, name)
         try:
-            return await self._transport.request("GET", path)
+            return await self._request("GET", path)
         except NotFoundError:
             return None
 
@@ -151,9 +161,7 @@ class KubeClient:
         """Objects as the server's ``meta.k8s.io/v1 Table``."""
         path = await self._path(api_version, kind, namespace, name)
         query = [("labelSelector", label_selector)] if label_selector else []
-        return await self._transport.request(
-            "GET", path, query=query, accept=_TABLE
-        )
+        return await self._request("GET", path, query=query, accept=_TABLE)
 
     async def delete(
         self,
@@ -174,7 +182,7 @@ class KubeClient:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
-            await self._transport.request("DELETE", path, body=options)
+            await self._request("DELETE", path, body=options)
         except NotFoundError:
             return False
         except ConflictError:
@@ -198,7 +206,7 @@ class KubeClient:
         With ``metadata.resourceVersion`` in the patch it is conflict-checked.
         """
         path = await self._path(api_version, kind, namespace, name)
-        return await self._transport.request(
+        return await self._request(
             "PATCH",
             f"{path}/{subresource}" if subresource else path,
             query=[("fieldManager", OBJECT_MANAGER)],
@@ -213,9 +221,7 @@ class KubeClient:
         token = ""
         while True:
             more = [("continue", token)] if token else []
-            page = await self._transport.request(
-                "GET", path, query=[*query, *more]
-            )
+            page = await self._request("GET", path, query=[*query, *more])
             if "items" not in page:
                 # An answer that is no list must not pass for an empty one.
                 msg = "the API server answered with something else than a list"
@@ -252,7 +258,7 @@ class KubeClient:
     async def _endpoint(self, api_version: str, kind: str) -> Endpoint:
         """Where a kind lives; asked once per group and again if missing."""
         if kind not in self._endpoints.get(api_version, {}):
-            found = await self._transport.request("GET", _root(api_version))
+            found = await self._request("GET", _root(api_version))
             self._endpoints[api_version] = {
                 item["kind"]: Endpoint(item["name"], item["namespaced"])
                 for item in found.get("resources") or []

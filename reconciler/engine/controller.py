@@ -50,6 +50,9 @@ class Objects(Protocol):
 class Client(Protocol):
     """The API server, as far as controllers may write to it."""
 
+    def acting_as(self, user: str) -> Client:
+        """The same server with another user's rights (impersonation)."""
+
     async def apply(
         self,
         body: dict[str, Any],

@@ -77,19 +77,34 @@ class Transport:
         body: Any = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        user: str | None = None,
     ) -> dict[str, Any]:
         """Send, repeat what may be cured by it, and return the JSON.
+
+        Args:
+            method: HTTP method.
+            path: beginning with a slash.
+            query: parameters in order.
+            body: JSON value to send.
+            content_type: of the body.
+            accept: kind of answer.
+            user: whom to act as (``Impersonate-User``), None for ourselves.
 
         Raises:
             TransientError: no good answer within the attempts.
             TerminalError: the server refuses this request for good.
         """
-        call = (method, path, query, body, content_type, accept)
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if user is not None:
+            headers["Impersonate-User"] = user
+        call = (method, path, query, body, headers)
         renewed = False
         for attempt in range(1, self._settings.attempts + 1):
             api = self._api
             try:
-                code, headers, payload = await self._once(api, *call)
+                code, answer, payload = await self._once(api, *call)
             except _LOST as error:
                 if attempt == self._settings.attempts:
                     text = f"the API server is out of reach: {_name(error)}"
@@ -102,7 +117,7 @@ class Transport:
                 renewed = True
                 await self._renew(api)
             elif code in _REPEATABLE and attempt < self._settings.attempts:
-                await asyncio.sleep(_pause(attempt, headers))
+                await asyncio.sleep(_pause(attempt, answer))
             else:
                 raise from_status(code, payload)
         msg = "the API server did not accept our credentials in time"
@@ -152,8 +167,7 @@ class Transport:
         path: str,
         query: Query,
         body: Any,
-        content: str,
-        accept: str,
+        headers: Mapping[str, str],
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
         if api is None:
             msg = "the transport is not open"
@@ -162,8 +176,7 @@ class Transport:
             method,
             path,
             query_params=list(query),
-            header_params={"Accept": accept}
-            | ({} if body is None else {"Content-Type": content}),
+            header_params=dict(headers),
             auth_settings=["BearerToken"],
         )
         response = await api.call_api(

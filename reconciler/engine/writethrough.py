@@ -22,6 +22,10 @@ class WriteThrough:
         self._client = client
         self._written = written
 
+    def acting_as(self, user: str) -> Client:
+        """The same with another user's rights."""
+        return WriteThrough(self._client.acting_as(user), self._written)
+
     async def apply(
         self,
         body: dict[str, Any],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.gitops.documents import BuildError, Document, documents
@@ -20,6 +20,8 @@ from reconciler.gitops.manifest import (
     ObjectId,
     ordered,
 )
+from reconciler.gitops.resource import CommonMetadata, ConfigRepositorySpec
+from reconciler.gitops.variables import Variables
 
 __all__ = ["BuildError", "Builder", "Ownership", "cluster_scoped_by"]
 
@@ -102,9 +104,32 @@ class Builder:
     cluster_scoped: frozenset[tuple[str, str]] = frozenset()
     """More cluster-scoped kinds, from the API server's definitions."""
 
+    variables: Variables | None = None
+    """What ``${`` in a value stands for; None: nothing else."""
+
+    common: CommonMetadata = field(default_factory=CommonMetadata)
+    """Put on every object, over what the files say."""
+
     _parsed: dict[tuple[str, bytes], list[Document]] = field(
         default_factory=dict, repr=False
     )
+
+    @classmethod
+    def of(
+        cls,
+        spec: ConfigRepositorySpec,
+        variables: Variables | None,
+        ownership: Ownership | None = None,
+        cluster_scoped: frozenset[tuple[str, str]] = frozenset(),
+    ) -> Builder:
+        """As a repository builds."""
+        return cls(
+            spec.target_namespace,
+            ownership,
+            cluster_scoped,
+            variables,
+            spec.common_metadata,
+        )
 
     def build(self, files: Mapping[str, bytes]) -> tuple[DesiredObject, ...]:
         """All objects in staged order.
@@ -115,20 +140,20 @@ class Builder:
         parsed = {(f, d): self._documents(f, d) for f, d in files.items()}
         self._parsed = parsed
         raw = [
-            (file, line, item)
+            (file, item)
             for (file, _), docs in sorted(parsed.items())
             for document in docs
-            for line, item in _items(file, document)
+            for item in _items(file, document)
         ]
         if len(raw) > MAX_OBJECTS:
-            file, line, _ = raw[MAX_OBJECTS]
+            file, item = raw[MAX_OBJECTS]
             reason = f"the folder holds more than {MAX_OBJECTS} objects"
-            raise BuildError(file, line, reason)
-        defined = [i for _, _, i in raw if i.get("kind") == CRD[1]]
+            raise BuildError(file, item.line, reason)
+        defined = [d.value for _, d in raw if d.value.get("kind") == CRD[1]]
         scoped = CLUSTER_SCOPED | self.cluster_scoped
         scoped |= cluster_scoped_by(defined)
         return ordered(
-            _unique(self._object(f, n, i, scoped) for f, n, i in raw)
+            _unique(self._object(file, item, scoped) for file, item in raw)
         )
 
     def _documents(self, file: str, data: bytes) -> list[Document]:
@@ -136,18 +161,21 @@ class Builder:
         if known is not None:
             return known
         if data.startswith(LFS):
-            reason = "is a Git LFS pointer; LFS is not supported"
+            reason = (
+                "is a Git LFS pointer, and LFS is not supported: take the "
+                "file out of .gitattributes and commit what it stands for"
+            )
             raise BuildError(file, 1, reason)
-        return documents(file, data)
+        return documents(file, data, self.variables)
 
     def _object(
         self,
         file: str,
-        line: int,
-        raw: dict[str, Any],
+        document: Document,
         scoped: frozenset[tuple[str, str]],
     ) -> DesiredObject:
-        check = _Check(file, line, raw)
+        raw: dict[str, Any] = document.value
+        check = _Check(file, document.line, raw, document.secret)
         group, version = check.group_version()
         kind = check.text("kind", raw.get("kind"), _KIND)
         if group == "kustomize.config.k8s.io":
@@ -166,7 +194,8 @@ class Builder:
             raise check.error(reason)
         body = self._body(raw, meta, namespace)
         where = ObjectId(namespace, name, group, kind)
-        return DesiredObject(where, version, body, file, line)
+        secret = document.secret or (group, kind) == ("", "Secret")
+        return DesiredObject(where, version, body, file, document.line, secret)
 
     def _body(
         self, raw: dict[str, Any], meta: dict[str, Any], namespace: str
@@ -174,16 +203,18 @@ class Builder:
         meta = {k: v for k, v in meta.items() if k not in SERVER_OWNED}
         if namespace:
             meta["namespace"] = namespace
-        if self.ownership is not None:
-            labels = meta.get("labels") or {}
-            meta["labels"] = labels | self.ownership.labels()
+        own = self.ownership.labels() if self.ownership else {}
+        for part, more in (
+            ("labels", self.common.labels | own),
+            ("annotations", self.common.annotations),
+        ):
+            if more:
+                meta[part] = (meta.get(part) or {}) | more
         body = {k: v for k, v in raw.items() if k != "status"}
         return body | {"metadata": meta}
 
 
-def _items(
-    file: str, document: Document
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _items(file: str, document: Document) -> Iterator[Document]:
     """The object of a document, or those of a ``List``."""
     value = document.value
     if value is None:
@@ -193,9 +224,9 @@ def _items(
         raise BuildError(file, document.line, reason)
     if str(value["kind"]).endswith("List") and "items" in value:
         for item in value["items"] or []:
-            yield from _items(file, Document(document.line, item))
+            yield from _items(file, replace(document, value=item))
         return
-    yield document.line, value
+    yield document
 
 
 def _unique(objects: Iterable[DesiredObject]) -> tuple[DesiredObject, ...]:
@@ -215,13 +246,17 @@ class _Check:
     file: str
     line: int
     raw: dict[str, Any]
+    secret: bool = False
+
+    def shown(self, value: Any) -> str:
+        return "the value" if self.secret else repr(value)
 
     def error(self, reason: str) -> BuildError:
         return BuildError(self.file, self.line, reason)
 
     def text(self, name: str, value: Any, pattern: re.Pattern[str]) -> str:
         if not isinstance(value, str) or not pattern.match(value):
-            reason = f"{name}: {value!r} is not valid"
+            reason = f"{name}: {self.shown(value)} is not valid"
             raise self.error(reason)
         return value
 
@@ -249,5 +284,6 @@ class _Check:
             raise self.error(reason)
         for key, item in value.items():
             if not isinstance(item, str):
-                reason = f"metadata.{part}.{key}: {item!r} is not a string"
+                shown = self.shown(item)
+                reason = f"metadata.{part}.{key}: {shown} is not a string"
                 raise self.error(reason)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.engine.controller import (
+    Client,
     Context,
     Objects,
     Role,
@@ -37,7 +38,7 @@ from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
-from reconciler.gitops.live import stale
+from reconciler.gitops.live import refusal, stale
 from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
@@ -57,6 +58,7 @@ from reconciler.gitops.promote import (
     writing_back,
 )
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.signers import SignersError
 from reconciler.gitops.source import Look, local_path
@@ -81,6 +83,7 @@ class ConfigRepositoryController:
         promotions: tells which promotions wait to be committed.
         watches: other kinds whose changes concern a repository.
         clock: monotonic seconds.
+        receiver: where pushes are told.
     """
 
     kind: type[ConfigRepository] = ConfigRepository
@@ -93,6 +96,7 @@ class ConfigRepositoryController:
         promotions: Promotions = no_promotions,
         watches: Sequence[Watch] = (),
         clock: Callable[[], float] = time.monotonic,
+        receiver: Receiver | None = None,
     ) -> None:
         own = Watch(ConfigRepository, _dependents)
         self.watches: Sequence[Watch] = (*watches, own)
@@ -101,6 +105,7 @@ class ConfigRepositoryController:
         self._clock = clock
         self._memories: dict[ObjectKey, tuple[str, Memory]] = {}
         self._watch = DirectoryWatch()
+        self._receiver = receiver or Receiver()
         self._threads = Threads()
 
     async def stop(self) -> None:
@@ -134,17 +139,23 @@ class ConfigRepositoryController:
         now = self._clock()
         look = await self._look(ctx, desired, memory, now)
         look = held_back(ctx.objects, desired, look)
-        enforcer = Enforcer(ctx.client, self._threads, desired, memory)
+        enforcer = Enforcer(
+            ctx.client, _actor(ctx, desired), self._threads, desired, memory
+        )
         found = memory.judge(desired, await enforcer.observe(look), now)
         if found.objects is not None:
             keep = frozenset(s.desired.id for s in found.objects)
             inventory = desired.status.inventory
-            gone = await stale(ctx.client, inventory, keep, memory.ownership)
+            gone = await stale(
+                _actor(ctx, desired), inventory, keep, memory.ownership
+            )
             found = guarded(desired, replace(found, stale=gone))
         found, memory.deadline = await examined(
-            ctx.client, desired, found, memory.deadline, now
+            _actor(ctx, desired), desired, found, memory.deadline, now
         )
         found = await self._promoted(ctx, desired, memory, found)
+        told = self._receiver.path(str(desired.key))
+        found = replace(found, webhook=told)
         _announce(ctx, desired, memory, found, look)
         return found
 
@@ -166,6 +177,7 @@ class ConfigRepositoryController:
             return Look(None, problem, head)
         memory.source.credentials = memory.inputs.credentials
         memory.source.policy = memory.inputs.policy
+        self._listen(ctx, desired, memory)
         return await self._threads.run(memory.source.look, desired, now)
 
     async def _promoted(
@@ -197,10 +209,28 @@ class ConfigRepositoryController:
 
         name = str(desired.key)
         path = local_path(desired.spec)
-        if path is None or desired.deleting or desired.spec.suspend:
+        idle = desired.deleting or desired.spec.suspend
+        if idle:
+            self._receiver.forget(name)
+        if path is None or idle:
             self._watch.forget(name)
             return
         self._watch.follow(name, path, changed)
+
+    def _listen(
+        self, ctx: Context, desired: ConfigRepository, memory: Memory
+    ) -> None:
+        """Have a push, if the forge tells of it, start a pass."""
+
+        def pushed() -> None:
+            memory.source.hinted = True
+            ctx.enqueue(desired.key)
+
+        name, hook = str(desired.key), memory.inputs.hook
+        if hook is None:
+            self._receiver.forget(name)
+        else:
+            self._receiver.expect(name, hook, pushed)
 
     async def _leaving(
         self, ctx: Context, desired: ConfigRepository, memory: Memory
@@ -208,7 +238,7 @@ class ConfigRepositoryController:
         """The inventory of a repository that is being deleted."""
         inventory = desired.status.inventory
         gone = await stale(
-            ctx.client, inventory, frozenset(), memory.ownership
+            _actor(ctx, desired), inventory, frozenset(), memory.ownership
         )
         found = memory.judge(desired, Observation(stale=gone), self._clock())
         return guarded(desired, found)
@@ -259,9 +289,9 @@ class ConfigRepositoryController:
         timeout = parse_duration(desired.spec.timeout).total_seconds()
         try:
             async with asyncio.timeout(timeout):
-                live = await ctx.client.apply(item.body)
+                live = await _actor(ctx, desired).apply(item.body)
         except _REFUSED as error:
-            text = f"{item.origin}: {item.id}: {error}"
+            text = refusal(item, error)
             problem = Problem("ReconciliationFailed", text)
             memory.fail(desired, problem, self._clock())
             return
@@ -285,7 +315,7 @@ class ConfigRepositoryController:
         full = api_version(item.id.group, item.version)
         where = item.id.namespace or None
         try:
-            await ctx.client.delete(
+            await _actor(ctx, desired).delete(
                 full, item.id.kind, where, item.id.name, uid=item.uid
             )
         except _REFUSED as error:
@@ -302,7 +332,7 @@ class ConfigRepositoryController:
         action: Commit,
     ) -> None:
         known = await scopes(ctx.client)
-        builder = memory.builder(desired.spec.target_namespace, known)
+        builder = memory.builder(desired, known)
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         await promoter.commit(ctx, action.promotion, builder, now)
@@ -312,6 +342,15 @@ def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:
     if not isinstance(changed, ConfigRepository):
         return []
     return dependents(changed, objects)
+
+
+def _actor(ctx: Context, desired: ConfigRepository) -> Client:
+    """The API server with the rights that the objects are handled with."""
+    account = desired.spec.service_account_name
+    if account is None:
+        return ctx.client
+    namespace = desired.metadata.namespace
+    return ctx.client.acting_as(f"system:serviceaccount:{namespace}:{account}")
 
 
 async def _acknowledge(

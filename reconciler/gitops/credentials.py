@@ -37,6 +37,8 @@ _SSH_OPTIONS = (
     "-oServerAliveCountMax=2",
 )  # fmt: skip
 
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
 
 class CredentialsError(SourceError):
     """A Secret lacks something, or may not be used with that URL."""
@@ -76,9 +78,8 @@ class Credentials:
         if scheme == "http" and self.values and not _here(self.url):
             msg = "git.secretRef: credentials are not sent over plain http"
             raise CredentialsError(msg)
-        if self.proxy and not self.proxy.get("address"):
-            msg = "git.proxySecretRef: the Secret has no address"
-            raise CredentialsError(msg)
+        if self.proxy:
+            _check_proxy(self.proxy.get("address", b""))
 
     def _check_ssh(self) -> None:
         for key in ("identity", "known_hosts"):
@@ -165,9 +166,48 @@ class Credentials:
         user = _line(self.proxy.get("username", b""))
         word = _line(self.proxy.get("password", b""))
         who = f"{quote(user, safe='')}:{quote(word, safe='')}@" if user else ""
-        address = f"{parts.scheme or 'http'}://{who}{parts.netloc}"
+        address = f"{parts.scheme}://{who}{parts.netloc}"
         names = ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY")
         return dict.fromkeys(names, address) | {"no_proxy": "", "NO_PROXY": ""}
+
+
+def _check_proxy(address: bytes) -> None:
+    """Refuse what git would read as something else.
+
+    What stands before an @ is never repeated: it may be a password.
+
+    Raises:
+        CredentialsError: it is not the URL of a proxy.
+    """
+    text = _line(address)
+    shown = text.rpartition("@")[2]
+    if not text:
+        fault = "the Secret has no address"
+    elif "://" not in text:
+        fault = f"address {shown} has no scheme; write http://{shown}"
+    else:
+        fault = _proxy_fault(text)
+    if fault:
+        msg = f"git.proxySecretRef: {fault}"
+        raise CredentialsError(msg)
+
+
+def _proxy_fault(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "address is not a URL"
+    if parts.scheme not in PROXY_SCHEMES:
+        known = ", ".join(PROXY_SCHEMES)
+        return f"address has the scheme {parts.scheme}; known are {known}"
+    if not host:
+        return "address names no host"
+    if parts.username is not None or parts.password is not None:
+        return "address has a user; the Secret has username and password"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "address has more than a host and a port"
+    return ""
 
 
 def unlocked(key: bytes, password: bytes) -> bytes:

@@ -162,6 +162,8 @@ def _one(
     found = changes(old, new if exact else overlay(new, old))
     if item.id.kind == "Secret":
         found = tuple(masked(change) for change in found)
+    elif item.secret:
+        found = tuple(Change(c.path, "***", "***") for c in found)
     if not found:
         return None
     return Difference("changed", item.id, found, item.origin)

@@ -8,6 +8,7 @@ JSON lacks is refused with its line, and a date stays the text that it is.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from reconciler.engine.resource import GROUP
+from reconciler.gitops.variables import SubstitutionError, Variables
+
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 200_000
@@ -24,6 +28,14 @@ MAX_NODES = 200_000
 
 _TAG = "tag:yaml.org,2002:"
 _INT64 = 2**63
+_TYPED = re.compile(r"[-+.0-9a-fox]+|true|false", re.IGNORECASE)
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+
+VERBATIM = (
+    f"{GROUP}/substitute",
+    "kustomize.toolkit.fluxcd.io/substitute",
+)
+"""Annotations or labels: ``disabled`` keeps a document as it is written."""
 
 
 class BuildError(Exception):
@@ -44,6 +56,8 @@ class Document:
     """Where it starts, from 1."""
 
     value: Any
+    secret: bool = False
+    """Whether a variable from a Secret was substituted in it."""
 
 
 def decode(file: str, data: bytes) -> str:
@@ -90,8 +104,15 @@ def compose(file: str, text: str) -> list[Node]:
     return [node for node in nodes if node is not None]
 
 
-def documents(file: str, data: bytes) -> list[Document]:
+def documents(
+    file: str, data: bytes, variables: Variables | None = None
+) -> list[Document]:
     """All documents of a file as JSON values.
+
+    Args:
+        file: its name, for messages.
+        data: its content.
+        variables: what ``${`` stands for; None: nothing else.
 
     Raises:
         BuildError: what is wrong and on which line.
@@ -99,9 +120,23 @@ def documents(file: str, data: bytes) -> list[Document]:
     text = decode(file, data)
     budget = _Budget(file)
     return [
-        Document(node.start_mark.line + 1, budget.value(node, 0))
+        budget.document(node, None if _verbatim(node) else variables)
         for node in compose(file, text)
     ]
+
+
+def _verbatim(node: Node) -> bool:
+    """Whether a document asks for no substitution."""
+    metadata = _child(node, "metadata")
+    parts = [_child(metadata, name) for name in ("annotations", "labels")]
+    asked = [_child(part, name) for part in parts for name in VERBATIM]
+    return any(found and found.value == "disabled" for found in asked)
+
+
+def _child(node: Node | None, name: str) -> Node | None:
+    if not isinstance(node, MappingNode):
+        return None
+    return next((v for k, v in node.value if k.value == name), None)
 
 
 @dataclass
@@ -110,6 +145,15 @@ class _Budget:
 
     file: str
     nodes: int = 0
+    variables: Variables | None = None
+    secret: bool = False
+    substituted: int = 0
+    """Characters that variables became."""
+
+    def document(self, node: Node, variables: Variables | None) -> Document:
+        self.variables, self.secret = variables, False
+        value = self.value(node, 0)
+        return Document(node.start_mark.line + 1, value, self.secret)
 
     def refuse(self, node: Node, reason: str) -> BuildError:
         return BuildError(self.file, node.start_mark.line + 1, reason)
@@ -167,6 +211,8 @@ class _Budget:
     def scalar(self, node: Node) -> Any:
         kind = str(node.tag).removeprefix(_TAG)
         text = str(node.value)
+        if self.variables is not None and "${" in text:
+            return self.replaced(node, text, self.variables)
         match kind:
             case "str" | "timestamp" | "merge" | "value":
                 return self._text(node, text)
@@ -180,6 +226,26 @@ class _Budget:
                 return self._number(node, text)
             case _:
                 raise self._tagged(node)
+
+    def replaced(self, node: Node, text: str, variables: Variables) -> Any:
+        """A value with variables in it: text, or a number or truth value.
+
+        It is text if it is quoted or a block in the file, and if it is
+        anything but a number, true or false.
+        """
+        try:
+            found = variables.substitute(text)
+        except SubstitutionError as error:
+            raise self.refuse(node, str(error)) from error
+        self.secret = self.secret or found.secret
+        self.substituted += len(found.value)
+        if self.substituted > MAX_FILE_BYTES:
+            reason = "becomes too large with its variables"
+            raise self.refuse(node, reason)
+        plain = getattr(node, "style", None) is None
+        if plain and _TYPED.fullmatch(found.value):
+            return _typed(found.value)
+        return self._text(node, found.value)
 
     def _text(self, node: Node, text: str) -> str:
         """JSON writes large characters as two escapes: join them."""
@@ -209,6 +275,23 @@ class _Budget:
             reason = f"{text[:30]} is no JSON number"
             raise self.refuse(node, reason)
         return number
+
+
+def _typed(text: str) -> Any:
+    """What YAML 1.2 takes a plain text for; the text if it is nothing else."""
+    lower = text.lower()
+    if lower in ("true", "false"):
+        return lower == "true"
+    try:
+        return _parse_integer(text)
+    except ValueError:
+        if _DECIMAL.fullmatch(text):
+            return text  # too large: digits must not get lost
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
 
 
 def _parse_integer(text: str) -> int:

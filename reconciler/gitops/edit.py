@@ -97,6 +97,9 @@ def _splice(file: str, text: str, document: Node, generation: str) -> str:
     if not isinstance(value, ScalarNode):
         msg = f"{file}: spec.generation is not plain text"
         raise EditError(msg)
+    if "${" in value.value:
+        msg = f"{file}: spec.generation is a variable; write it out"
+        raise EditError(msg)
     start, end = value.start_mark.index, value.end_mark.index
     if start == end:  # nothing is written after the colon
         colon = text.index(":", key.end_mark.index) + 1

@@ -13,8 +13,10 @@ from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import BuildError, cluster_scoped_by
+from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.guard import approvals
 from reconciler.gitops.ignored import IgnoreRules
+from reconciler.gitops.inputs import load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
@@ -56,6 +58,11 @@ class Enforcer:
     """Looks for a revision of one repository that can be enforced."""
 
     client: Client
+    """With our own rights, for what the spec refers to and definitions."""
+
+    actor: Client
+    """With the rights that the objects are handled with."""
+
     threads: Threads
     desired: ConfigRepository
     memory: Memory
@@ -67,6 +74,13 @@ class Enforcer:
             TransientError: the API server does not answer.
         """
         base = Observation(look.head, problem=look.problem, due=look.due)
+        try:
+            self.memory.variables = await load_variables(
+                self.client, self.desired
+            )
+        except CredentialsError as error:
+            # Nothing can be built as it is meant, the last good one neither.
+            return replace(base, problem=Problem("BuildFailed", str(error)))
         if look.tree is not None:
             base = replace(base, signed=look.tree.signed)
             found = await self._accept(look.tree)
@@ -123,19 +137,18 @@ class Enforcer:
     async def _try(self, tree: Tree) -> _Found | Problem:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
-        namespace = self.desired.spec.target_namespace
         limit = parse_duration(self.desired.spec.timeout).total_seconds()
         self.memory.kustomize = Kustomize(timeout=limit)
         build = self.memory.built
         try:
             ignored = IgnoreRules.of(self.desired.spec)
-            built = await self.threads.run(build, tree, namespace, known)
+            built = await self.threads.run(build, tree, self.desired, known)
         except SelectionError as error:
             return Problem("InvalidIgnoreRule", str(error), terminal=True)
         except BuildError as error:
             return Problem("BuildFailed", str(error))
         states = await self.memory.inspector.inspect(
-            self.client, built.objects, ignored
+            self.actor, built.objects, ignored
         )
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
         return _refusal(refused) if refused else _Found(states, built.digest)

@@ -22,7 +22,9 @@ from reconciler.gitops.resource import (
     LocalReference,
 )
 from reconciler.gitops.signers import WHERE, Signers, SignersError
+from reconciler.gitops.variables import NAME, Variable, Variables
 from reconciler.gitops.verification import Policy
+from reconciler.gitops.webhook import Hook
 
 
 class MissingInputError(CredentialsError):
@@ -37,6 +39,9 @@ class Inputs:
     policy: Policy | None = None
     """What has to be signed, and by whom."""
 
+    hook: Hook | None = None
+    """Who tells of pushes."""
+
 
 @dataclass(frozen=True)
 class Loader:
@@ -44,6 +49,7 @@ class Loader:
 
     client: Client
     namespace: str
+    name: str
 
     async def load(self, spec: ConfigRepositorySpec) -> Inputs:
         """All of them.
@@ -55,7 +61,15 @@ class Loader:
         return Inputs(
             credentials=await self._credentials(spec),
             policy=await self._policy(spec),
+            hook=await self._hook(spec),
         )
+
+    async def _hook(self, spec: ConfigRepositorySpec) -> Hook | None:
+        if spec.git is None or spec.git.webhook is None:
+            return None
+        webhook = spec.git.webhook
+        values = await self.secret("git.webhook.secretRef", webhook.secret_ref)
+        return Hook.of(webhook.type, values, self.namespace, self.name)
 
     async def _policy(self, spec: ConfigRepositorySpec) -> Policy | None:
         """Who may sign; without the Secret nobody may."""
@@ -101,7 +115,55 @@ class Loader:
         return found
 
 
+async def load_variables(
+    client: Client, desired: ConfigRepository
+) -> Variables | None:
+    """The variables of the files; None if there are none.
+
+    Raises:
+        CredentialsError: names what is missing.
+        TransientError: the API server does not answer.
+    """
+    asked = desired.spec.post_build
+    if asked is None:
+        return None
+    loader = Loader(client, desired.metadata.namespace)
+    known: dict[str, Variable] = {}
+    for index, reference in enumerate(asked.substitute_from):
+        what = f"spec.postBuild.substituteFrom[{index}]"
+        try:
+            found = await loader.object(what, reference.kind, reference.name)
+        except MissingInputError:
+            if reference.optional:
+                continue
+            raise
+        known |= _variables(what, reference.kind, found)
+    for name, value in asked.substitute.items():
+        if not NAME.fullmatch(name):
+            msg = f"spec.postBuild.substitute: {name!r} is no variable's name"
+            raise CredentialsError(msg)
+        known[name] = Variable(value)
+    return Variables.of(known, strict=asked.strict)
+
+
+def _variables(
+    what: str, kind: str, found: Mapping[str, Any]
+) -> dict[str, Variable]:
+    if kind == "ConfigMap":
+        data = found.get("data") or {}
+        return {name: Variable(str(text)) for name, text in data.items()}
+    try:
+        return {
+            name: Variable(value.decode(), secret=True)
+            for name, value in secret_data(found).items()
+        }
+    except UnicodeDecodeError as error:
+        msg = f"{what}: the Secret has a value that is not UTF-8"
+        raise CredentialsError(msg) from error
+
+
 async def load_inputs(client: Client, desired: ConfigRepository) -> Inputs:
     """Read what the spec refers to; see `Loader.load`."""
-    loader = Loader(client, desired.metadata.namespace)
+    meta = desired.metadata
+    loader = Loader(client, meta.namespace, meta.name)
     return await loader.load(desired.spec)

@@ -8,6 +8,7 @@ so that an unchanged revision costs one list per kind.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,10 @@ AT_ONCE = 8
 
 LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
+
+_CAUSE = re.compile(
+    r"([A-Za-z][\w.\[\]-]*): (?:Invalid|Required|Unsupported|Duplicate) value"
+)
 
 Live = Mapping[str, Any]
 NOTHING_IGNORED = IgnoreRules()
@@ -175,8 +180,22 @@ def _refused(
     verdict = Verdict.REJECTED
     if coming.brings(item.id, error):
         verdict = Verdict.DEFERRED
-    message = f"{item.origin}: {item.id}: {error}"
+    message = refusal(item, error)
     return ObjectState(item, verdict, exists=exists, message=message)
+
+
+def refusal(item: DesiredObject, error: Exception) -> str:
+    """Why the server refuses an object, for everybody to read.
+
+    What it says of an object with a secret in it may show that: only the
+    fields that it names are told.
+    """
+    text = str(error)
+    if item.secret and isinstance(error, InvalidError):
+        fields = dict.fromkeys(_CAUSE.findall(text))
+        shown = ", ".join(fields) or "the object"
+        text = f"{shown} is invalid (withheld: values from a Secret)"
+    return f"{item.origin}: {item.id}: {text}"
 
 
 def _fingerprint(live: Live) -> str:

@@ -104,6 +104,9 @@ class DesiredObject:
     line: int = 0
     """First line of the document, from 1."""
 
+    secret: bool = False
+    """Whether values may not be shown: a Secret, or a variable from one."""
+
     @property
     def api_version(self) -> str:
         """``apiVersion`` of the object."""

@@ -24,8 +24,10 @@ from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.source import Source
 from reconciler.gitops.tree import Tree
+from reconciler.gitops.variables import Variables
 
 Scopes = frozenset[tuple[str, str]]
+Shape = tuple[str, str, Scopes, Variables | None]
 BUILDS = 4
 """Builds kept: the newest revision, the last good one, and before them."""
 
@@ -123,8 +125,11 @@ class Memory:
     searched: dict[str, str] = field(default_factory=dict)
     """Token of a promotion to the revision whose history lacks it."""
 
-    _builders: dict[tuple[str, Scopes], Builder] = field(default_factory=dict)
-    _built: dict[tuple[str, str, Scopes], Built] = field(default_factory=dict)
+    variables: Variables | None = field(default=None, repr=False)
+    """Of the files, as of the newest pass."""
+
+    _builders: dict[Shape, Builder] = field(default_factory=dict)
+    _built: dict[tuple[str, Shape], Built] = field(default_factory=dict)
 
     @classmethod
     def of(cls, desired: ConfigRepository, root: Path) -> Memory:
@@ -144,24 +149,34 @@ class Memory:
             ownership=Ownership(meta.namespace, meta.name),
         )
 
-    def builder(self, namespace: str, scopes: Scopes) -> Builder:
+    def builder(self, desired: ConfigRepository, scopes: Scopes) -> Builder:
         """A builder that remembers what it parsed."""
-        key = (namespace, scopes)
+        key = self._shape(desired, scopes)
         if key not in self._builders:
-            made = Builder(namespace, self.ownership, scopes)
+            made = Builder.of(
+                desired.spec, self.variables, self.ownership, scopes
+            )
             self._builders = {key: made}
         return self._builders[key]
 
-    def built(self, tree: Tree, namespace: str, scopes: Scopes) -> Built:
+    def _shape(self, desired: ConfigRepository, scopes: Scopes) -> Shape:
+        """All that objects depend on, beside the files."""
+        spec = desired.spec
+        common = spec.common_metadata.model_dump_json()
+        return spec.target_namespace, common, scopes, self.variables
+
+    def built(
+        self, tree: Tree, desired: ConfigRepository, scopes: Scopes
+    ) -> Built:
         """The objects of a tree, built once. Blocking for large trees.
 
         Raises:
             BuildError: the first thing that is wrong with them.
         """
-        key = (tree.digest, namespace, scopes)
+        key = (tree.digest, self._shape(desired, scopes))
         if key not in self._built:
             files = self.kustomize.files(tree)
-            objects = self.builder(namespace, scopes).build(files)
+            objects = self.builder(desired, scopes).build(files)
             made = Built.of(objects, self.uid)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, made)])

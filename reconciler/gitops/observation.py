@@ -147,5 +147,8 @@ class Observation:
     digest: str | None = None
     """Of `objects` as they were built."""
 
+    webhook: str | None = None
+    """Path where pushes are told, if anybody listens."""
+
     due: float | None = None
     """Seconds until the source has to be looked at again."""

@@ -239,6 +239,7 @@ def _status(
         last_handled_reconcile_at=requested(desired),
         inventory=_inventory(desired, observed),
         pending_prune=_pending(desired, observed),
+        webhook_path=observed.webhook,
         last_written_commit=observed.write_back.commit
         or live.last_written_commit,
     )

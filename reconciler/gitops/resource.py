@@ -91,6 +91,19 @@ class Verify(Part):
     )
 
 
+WebhookType = Literal["github", "gitlab", "gitea"]
+
+
+class Webhook(Part):
+    """Who tells of pushes, so that they are fetched at once."""
+
+    type: WebhookType = Field(description="Whose deliveries they are.")
+    secret_ref: LocalReference = Field(
+        description="Secret with the token that the deliveries are signed "
+        "with; at least 16 bytes.",
+    )
+
+
 class GitSource(Part):
     """A Git repository."""
 
@@ -124,6 +137,10 @@ class GitSource(Part):
     verify: Verify | None = Field(
         default=None,
         description="Apply only revisions that are signed by a known key.",
+    )
+    webhook: Webhook | None = Field(
+        default=None,
+        description="Fetch when the forge tells of a push.",
     )
 
 
@@ -209,6 +226,68 @@ class IgnoreRule(Part):
     )
     target: Target | None = Field(
         default=None, description="Of which objects; of all without it."
+    )
+
+
+class SubstituteReference(Part):
+    """Variables from the data of a ConfigMap or Secret."""
+
+    kind: Literal["ConfigMap", "Secret"] = Field(
+        description="ConfigMap or Secret."
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Name of the object.",
+    )
+    optional: bool = Field(
+        default=False, description="Whether it may be missing."
+    )
+
+
+class PostBuild(Part):
+    """Variables in the values of the files."""
+
+    substitute: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=256,
+        description="Variables; they win over substituteFrom.",
+    )
+    substitute_from: tuple[SubstituteReference, ...] = Field(
+        default=(),
+        max_length=16,
+        description="More variables, from objects in the same namespace; "
+        "later ones win.",
+    )
+    strict: bool = Field(
+        default=True,
+        description="Whether a variable without value and default is an "
+        "error; otherwise it is empty.",
+    )
+
+
+LabelValue = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        max_length=63,
+    ),
+]
+
+
+class CommonMetadata(Part):
+    """Labels and annotations of every object."""
+
+    labels: dict[str, LabelValue] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Labels; they win over those in the files.",
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Annotations; they win over those in the files.",
     )
 
 
@@ -349,6 +428,15 @@ class ConfigRepositorySpec(Part):
         description="What happens to the objects when this repository is "
         "deleted: as prune says, deleted, deleted and waited for, left.",
     )
+    service_account_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="ServiceAccount in the same namespace with whose rights "
+        "objects are read, applied and pruned; without it, those of the "
+        "controller.",
+    )
     drift_policy: DriftPolicy = Field(
         default="Correct",
         description="Correct undoes what others change in applied objects, "
@@ -361,6 +449,15 @@ class ConfigRepositorySpec(Part):
     )
     target_namespace: Name = Field(
         default="default", description="Namespace of objects that name none."
+    )
+    common_metadata: CommonMetadata = Field(
+        default=CommonMetadata(),
+        description="Labels and annotations put on every object.",
+    )
+    post_build: PostBuild | None = Field(
+        default=None,
+        description="Variables such as ${NAME} and ${NAME:-default} in the "
+        "files. Without it, they are plain text.",
     )
     write_back: WriteBack = Field(
         default=WriteBack(), description="Promotions to commit."
@@ -441,6 +538,11 @@ class ConfigRepositoryStatus(Status):
         max_length=64,
         description="Newest commit that we pushed.",
     )
+    webhook_path: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Path of the URL where a push is told.",
+    )
     inventory: tuple[InventoryEntry, ...] = Field(
         default=(), max_length=10000, description="Objects that we own."
     )
@@ -478,6 +580,14 @@ class ConfigRepository(Resource):
                 f"'/metadata/labels/{GROUP}~1repository-namespace'])))",
                 message="ignore.paths may not name what identifies an "
                 "object or tells whose it is",
+            ),
+            Rule(
+                at="spec",
+                rule=f"!('{GROUP}/repository' in "
+                "self.commonMetadata.labels) && "
+                f"!('{GROUP}/repository-namespace' in "
+                "self.commonMetadata.labels)",
+                message="commonMetadata.labels may not say whose an object is",
             ),
             Rule(
                 at="spec",

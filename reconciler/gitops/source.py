@@ -74,6 +74,9 @@ class Source:
     """Whether to read all of it at the next look, whatever the interval
     says: something changed, or the mirror cannot be trusted."""
 
+    hinted: bool = False
+    """Whether to ask the remote at the next look: somebody pushed."""
+
     retrying: bool = False
     """Whether what was read last could not be applied."""
 
@@ -129,9 +132,12 @@ class Source:
         wait = self._wait(spec)
         fresh = now - self._read_at < wait and asked == self._asked
         old = self._tree
-        if spec.git is None or self.dirty or not fresh:
-            self._read(spec)
-            self._asked, self._read_at, self.dirty = asked, now, False
+        # Taken back before the read: what happens during it starts another.
+        whole, self.dirty = self.dirty, False
+        hinted, self.hinted = self.hinted, False
+        if spec.git is None or whole or hinted or not fresh:
+            self._read(spec, whole=whole)
+            self._asked, self._read_at = asked, now
         due = self._wait(spec) - (now - self._read_at)
         if self._problem is not None:
             head = self._refused or (old.revision if old else None)
@@ -154,7 +160,7 @@ class Source:
         head = tree.revision if tree else None
         return Look(tree, None, head, due, rewritten)
 
-    def _read(self, spec: ConfigRepositorySpec) -> None:
+    def _read(self, spec: ConfigRepositorySpec, *, whole: bool) -> None:
         self._refused = None
         try:
             clean_folder(spec.path)
@@ -162,7 +168,7 @@ class Source:
             self._problem = Problem("InvalidPath", str(error), terminal=True)
             return
         try:
-            self._tree = self._fetch(spec)
+            self._tree = self._fetch(spec, whole=whole)
             self._problem = None
         except VerificationError as error:
             self._refused = error.revision
@@ -173,7 +179,7 @@ class Source:
             text = f"cannot keep the mirror: {error}"
             self._problem = Problem(ARTIFACT_FAILED, text)
 
-    def _fetch(self, spec: ConfigRepositorySpec) -> Tree:
+    def _fetch(self, spec: ConfigRepositorySpec, *, whole: bool) -> Tree:
         mirror = self.mirror(spec)
         if mirror is None:
             if spec.directory is None:
@@ -181,7 +187,7 @@ class Source:
                 raise SourceError(msg)
             ignored = ignored_by(spec.directory.ignore)
             return read_directory(spec.directory.path, spec.path, ignored)
-        unchanged = self._unchanged(spec, mirror)
+        unchanged = None if whole else self._unchanged(spec, mirror)
         if unchanged is not None:
             return unchanged
         target = mirror.bring()
@@ -206,7 +212,7 @@ class Source:
     ) -> Tree | None:
         """What was read last, if the remote still says the same."""
         known, asked = self._tree, self._asked
-        if known is None or asked is None or self.dirty or self._problem:
+        if known is None or asked is None or self._problem:
             return None
         if asked[0] != self._identity(spec):
             return None

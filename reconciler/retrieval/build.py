@@ -95,8 +95,8 @@ def build(
         source: the documents.
         embedder: makes the vectors.
         progress: called with texts embedded so far and all that are to be.
-        seconds: after which no further batch is embedded. The generation
-            holds what was done, shortest texts first.
+        seconds: of embedding, after which no further batch is begun. The
+            generation holds what was done, shortest texts first.
 
     Raises:
         SourceError: a directory cannot be read.
@@ -104,7 +104,6 @@ def build(
         LibraryError: another process builds, or two texts share a digest.
         OSError: the disk refused; what answered before still does.
     """
-    deadline = time.monotonic() + seconds
     with library.lock():
         report = BuildReport()
         current = _current(library, embedder, report)
@@ -117,7 +116,7 @@ def build(
             return report
         _begin(library, embedder, current, report)
         texts = _texts(found.passages)
-        _embed(library, embedder, texts, report, deadline, progress)
+        _embed(library, embedder, texts, report, seconds, progress)
         path = library.building / PASSAGES
         path.unlink(missing_ok=True)
         write_passages(path, found.files, found.passages)
@@ -206,9 +205,10 @@ def _embed(
     embedder: Embedder,
     texts: Mapping[int, str],
     report: BuildReport,
-    deadline: float,
+    seconds: float,
     progress: Progress | None,
 ) -> None:
+    deadline = time.monotonic() + seconds
     with _vectors(library.building, embedder) as index:
         held = index.ids()
         index.delete(np.setdiff1d(held, as_ids(list(texts))))

@@ -130,7 +130,7 @@ def _prose(
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Text cut at the ends of sentences, or hard where one is too long."""
+    """Text cut at the ends of sentences, else of words, else anywhere."""
     piece = ""
     for sentence in _SENTENCE_END.split(text):
         if piece and len(piece) + len(sentence) >= MAX_CHARACTERS:
@@ -138,8 +138,10 @@ def _pieces(text: str) -> Iterator[str]:
             piece = ""
         piece = f"{piece} {sentence}".strip()
         while len(piece) > MAX_CHARACTERS:
-            yield from _long_enough(piece[:MAX_CHARACTERS])
-            piece = piece[MAX_CHARACTERS:].lstrip()
+            space = piece.rfind(" ", 0, MAX_CHARACTERS + 1)
+            end = space if space > 0 else MAX_CHARACTERS
+            yield from _long_enough(piece[:end])
+            piece = piece[end:].lstrip()
     yield from _long_enough(piece)
 
 

@@ -136,13 +136,17 @@ class Library:
         self.root.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(handle)
             yield
+        finally:
+            os.close(handle)
+
+    def _take(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             msg = f"{self.root}: another process is building this index"
             raise LibraryError(msg) from error
-        finally:
-            os.close(handle)
 
     def publish(self, manifest: GenerationManifest) -> str:
         """Give the finished build a name and let it answer.

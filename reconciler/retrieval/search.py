@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, get_args
 
+import numpy as np
+
 from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import Embedder
 from reconciler.retrieval.files import CorruptFileError
@@ -24,6 +26,8 @@ Mode = Literal["hybrid", "vector", "words"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 DEPTH = 50
 """Candidates that each way of searching gives."""
+PENDING = 16
+"""Texts that a question embeds itself, in an index that is not complete."""
 _DAMPING = 60
 """Of reciprocal rank fusion: how little the first ranks count more."""
 
@@ -107,7 +111,10 @@ class Searcher:
             if mode != "vector"
             else []
         )
-        scores = fused([list(cosines), words])
+        if cosines:
+            cosines |= self._pending(question, words)
+        nearest = sorted(cosines, key=lambda id_: (-cosines[id_], id_))
+        scores = fused([nearest, words])
         best = sorted(scores, key=lambda id_: (-scores[id_], id_))[:k]
         ranks = {id_: rank for rank, id_ in enumerate(words, 1)}
         return [
@@ -138,6 +145,31 @@ class Searcher:
         )
         pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
         return {id_: score for id_, score in pairs if id_ >= 0}
+
+    def _pending(
+        self, question: str, words: Sequence[int]
+    ) -> dict[int, float]:
+        """Cosines of what words found while it has no vector yet.
+
+        Without them a build that ran out of time would rank a passage by
+        whether its turn had come.
+        """
+        if self.manifest.content:
+            return {}
+        found = {
+            id_: passage.text
+            for id_ in words
+            if id_ not in self._vectors
+            and (passage := self._passages.get(id_)) is not None
+        }
+        chosen = list(found)[:PENDING]
+        rows = self._embedder.embed(
+            [question, *(found[id_] for id_ in chosen)]
+        )
+        norms = np.linalg.norm(rows, axis=1)
+        scale = np.maximum(norms[1:] * norms[0], np.finfo(np.float32).tiny)
+        cosines = rows[1:] @ rows[0] / scale
+        return dict(zip(chosen, cosines.tolist(), strict=True))
 
 
 def fused(rankings: Sequence[Sequence[int]]) -> dict[int, float]:

@@ -228,6 +228,7 @@ def _module(recipe: Recipe) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         encoder = AutoModel.from_pretrained(
             recipe.directory,

@@ -38,6 +38,8 @@ IGNORING = {
     "spec": {
         "directory": {"path": "/nowhere"},
         "ignore": [{"paths": ["/spec/interval"]}],
+        "commonMetadata": {"labels": {"owner": "ada"}},
+        "postBuild": {"substitute": {"NAME": "opinions"}},
     },
 }
 
@@ -181,17 +183,21 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     assert "broken.yaml" in err
 
 
-def test_diff_for_a_repository_leaves_out_what_it_ignores(
+def test_diff_has_the_variables_and_ignores_of_a_repository(
     reconciler, tmp_path: Path
 ) -> None:
-    text = STORE.replace("10s", "30s")
+    text = STORE.replace("10s", "30s").replace("opinions", "${NAME}", 1)
     (tmp_path / "store.yaml").write_text(text)
     asked = ("diff", "-f", str(tmp_path), "--repository", "ignoring")
-    assert reconciler(*asked) == (0, "", "")
+    code, out, _ = reconciler(*asked)
+    assert code == 1
+    (changed,) = out.splitlines()[1:]
+    assert changed == '    metadata.labels: (none) -> {"owner": "ada"}'
     (tmp_path / "store.yaml").write_text(text + "  suspend: true\n")
     code, out, _ = reconciler(*asked)
     assert code == 1
     assert "spec.suspend" in out
+    assert "metadata.labels" in out
     assert "spec.interval" not in out
 
 

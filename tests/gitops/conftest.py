@@ -19,6 +19,7 @@ from reconciler.engine.errors import (
     UnavailableError,
 )
 from reconciler.gitops.controller import ConfigRepositoryController
+from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -47,6 +48,7 @@ class Cluster:
         self.kinds = set(BUILTIN)
         self.writes: list[str] = []
         self.annotated: list[tuple[str, dict[str, str]]] = []
+        self.acted: list[tuple[str, str]] = []
         self.dry_runs = 0
         self.counter = 0
         self.refuse: Callable[[dict[str, Any], bool], str | None] = (
@@ -54,6 +56,9 @@ class Cluster:
         )
         self.refuse_delete: set[str] = set()
         self.down = False
+
+    def acting_as(self, user: str) -> Actor:
+        return Actor(self, user)
 
     def key(self, body: dict[str, Any]) -> Key:
         meta = body["metadata"]
@@ -203,6 +208,18 @@ class Cluster:
         }
 
 
+class Actor:
+    """The cluster, as another user sees it; notes what that one does."""
+
+    def __init__(self, cluster: Cluster, user: str) -> None:
+        self._cluster = cluster
+        self._user = user
+
+    def __getattr__(self, name: str) -> Any:
+        self._cluster.acted.append((self._user, name))
+        return getattr(self._cluster, name)
+
+
 def _lay(live: dict[str, Any], body: dict[str, Any]) -> None:
     for key, value in body.items():
         if isinstance(value, dict) and isinstance(live.get(key), dict):
@@ -277,6 +294,7 @@ class Engine:
             "spec": spec,
             "status": {},
         }
+        self.receiver = Receiver()
         self.reports = 0
         self.released = False
         self.restart()
@@ -287,6 +305,7 @@ class Engine:
             self.root,
             self._promotions,
             clock=lambda: self.seconds,
+            receiver=self.receiver,
         )
 
     def _promotions(self, objects: Any, namespace: str) -> Any:

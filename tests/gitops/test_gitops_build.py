@@ -14,6 +14,7 @@ from ruamel.yaml.compat import StringIO
 from reconciler.gitops.build import Builder, BuildError, Ownership
 from reconciler.gitops.documents import documents
 from reconciler.gitops.manifest import ObjectId
+from reconciler.gitops.resource import ConfigRepositorySpec
 
 CM = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n"
 
@@ -114,7 +115,10 @@ def test_what_a_dumper_writes_is_what_is_read(wanted: object) -> None:
         (b"a: 1\nb: \xe9\n", "f.yaml:2: is not UTF-8 text (byte 0xe9)"),
         ("a: 1\n".encode("utf-16"), "f.yaml:1: is not UTF-8"),
         ("a: \x07\n", "f.yaml:1: has a character that YAML forbids"),
-        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            "f.yaml:1: is a Git LFS pointer, and LFS is not supported: take",
+        ),
         ("kind: X\n", "f.yaml:1: apiVersion: None is not valid"),
         ("apiVersion: v1\nkind: x\n", "kind: 'x' is not valid"),
         ("apiVersion: v1\nkind: X\n", "metadata: has to be a mapping"),
@@ -213,6 +217,38 @@ def test_namespaces_are_defaulted_and_cluster_scope_is_known() -> None:
     assert "namespace" not in found[1].body["metadata"]
     cm = Builder("team").build({"f.yaml": CM.format("a").encode()})
     assert cm[0].body["metadata"]["namespace"] == "team"
+
+
+def test_common_metadata_is_on_every_object_over_what_it_says() -> None:
+    spec = ConfigRepositorySpec.model_validate(
+        {
+            "directory": {"path": "/x"},
+            "targetNamespace": "team",
+            "commonMetadata": {
+                "labels": {"owner": "ada"},
+                "annotations": {"example.org/cost": "${NOT} a variable"},
+            },
+        }
+    )
+    labelled = CM.format("a") + "  labels: {owner: bob, mine: 'yes'}\n"
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n"
+    files = {"a.yaml": labelled.encode(), "n.yaml": namespace.encode()}
+    owner = Ownership("default", "fleet")
+    first, second = Builder.of(spec, None, owner).build(files)
+    assert first.body["metadata"]["labels"] == {
+        "owner": "ada",
+        **owner.labels(),
+    }
+    assert second.id.namespace == "team"
+    assert second.body["metadata"]["labels"] == {
+        "owner": "ada",
+        "mine": "yes",
+        **owner.labels(),
+    }
+    for item in (first, second):
+        assert item.body["metadata"]["annotations"] == {
+            "example.org/cost": "${NOT} a variable"
+        }
 
 
 def test_what_the_server_owns_is_left_out_and_labels_are_added() -> None:

@@ -137,6 +137,21 @@ async def test_no_value_is_told(
     assert "swordfish" not in text
 
 
+async def test_changed_common_metadata_is_no_drift_and_is_taken_back(
+    warned: Any, remote: Any, cluster: Any
+) -> None:
+    remote.commit({"a.yaml": MODEL})
+    await warned.settle()
+    key = ("Model", "default", "docs")
+    warned.raw["spec"]["commonMetadata"] = {"labels": {"owner": "ada"}}
+    await warned.settle()
+    assert cluster.objects[key]["metadata"]["labels"]["owner"] == "ada"
+    del warned.raw["spec"]["commonMetadata"]
+    await warned.settle()
+    assert "owner" not in cluster.objects[key]["metadata"]["labels"]
+    assert warned.condition("Drifted") is None
+
+
 async def test_an_ignored_field_is_left_and_the_rest_corrected(
     engine: Any, remote: Any, cluster: Any
 ) -> None:

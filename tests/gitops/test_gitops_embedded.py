@@ -284,7 +284,16 @@ async def test_a_field_that_another_manager_took_is_left_to_it(
     source = {"directory": {"path": str(folder)}, "interval": "1s"}
     with pytest.raises(InvalidError, match="identifies an object"):
         await operator.follow(source | {"ignore": [{"paths": ["/kind"]}]})
-    await operator.follow(source | {"ignore": [{"paths": ["/data/x"]}]})
+    common = {"labels": {"reconciler.dev/repository": "other"}}
+    with pytest.raises(InvalidError, match="whose an object is"):
+        await operator.follow(source | {"commonMetadata": common})
+    await operator.follow(
+        source
+        | {
+            "ignore": [{"paths": ["/data/x"]}],
+            "commonMetadata": {"labels": {"owner": "ada"}},
+        }
+    )
     await operator.reason("ReconciliationSucceeded")
     settings = operator.client._transport
     await settings.request(
@@ -314,6 +323,7 @@ async def test_a_field_that_another_manager_took_is_left_to_it(
         for entry in found["metadata"]["managedFields"]
     }
     assert owned == {"scaler": {"f:x"}, "reconciler": {"f:y"}}
+    assert found["metadata"]["labels"]["owner"] == "ada"
 
 
 @pytest.mark.parametrize("bare", [False, True])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.source import Source, local_path
 from reconciler.gitops.tree import SourceError
@@ -141,3 +142,28 @@ def test_where_a_local_source_changes(remote: Any, tmp_path: Path) -> None:
     assert path(git={"url": remote.url}) == work
     bare = path(git={"url": f"file://{tmp_path}/b%20are.git"})
     assert bare == f"{tmp_path}/b are.git/refs/heads"
+
+
+@pytest.mark.parametrize("flag", ["dirty", "hinted"])
+def test_a_change_during_a_read_is_read_too(
+    source: Source, remote: Any, monkeypatch: Any, flag: str
+) -> None:
+    remote.commit({"a.yaml": "1"})
+    desired = repository(git={"url": remote.url})
+    source.look(desired, 1000.0)
+    whole = Mirror.export
+
+    def pushed(self: Mirror, *arguments: Any) -> Any:
+        tree = whole(self, *arguments)
+        remote.commit({"a.yaml": "2"})
+        setattr(source, flag, True)
+        return tree
+
+    remote.commit({"a.yaml": "1.5"})
+    setattr(source, flag, True)
+    monkeypatch.setattr(Mirror, "export", pushed)
+    source.look(desired, 1001.0)
+    monkeypatch.undo()
+    tree = source.look(desired, 1002.0).tree
+    assert tree is not None
+    assert tree.files == {"a.yaml": b"2"}

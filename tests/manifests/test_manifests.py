@@ -45,6 +45,27 @@ def test_the_schemas_refuse_a_misspelt_field():
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_who_edits_a_namespace_does_not_act_as_the_controller(overlay):
+    """A ConfigRepository applies to every namespace, with its rights."""
+    writers = [
+        role["metadata"]
+        for role in of_kind(overlay, "ClusterRole")
+        for rule in role["rules"]
+        if {"configrepositories", "*"} & set(rule["resources"])
+        and {"create", "update", "patch", "*"} & set(rule["verbs"])
+    ]
+    assert {w["name"] for w in writers} == {
+        "reconciler-controller",
+        "reconciler-gitops",
+    }
+    assert not any(
+        label.startswith("rbac.authorization.k8s.io/aggregate-to-")
+        for writer in writers
+        for label in writer.get("labels") or {}
+    )
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_kind_is_installed_and_named_in_the_rules(overlay):
     plurals = {kind.definition.plural for kind in KINDS}
     crds = of_kind(overlay, "CustomResourceDefinition")
@@ -58,7 +79,8 @@ def test_every_kind_is_installed_and_named_in_the_rules(overlay):
             for resource in rule["resources"]
             if "/" not in resource
         }
-        assert listed == plurals, name
+        missing = {"configrepositories"} if name == "edit" else set()
+        assert listed == plurals - missing, name
     reported = {
         resource.removesuffix("/status")
         for name in ("controller", "node")

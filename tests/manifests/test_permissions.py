@@ -263,7 +263,7 @@ def reported(cluster: Cluster, kind: str, name: str) -> bool:
 
 
 def roles_of_the_manifests() -> list[Json]:
-    bound = {"reconciler-view", "reconciler-edit"}
+    bound = {"reconciler-view", "reconciler-edit", "reconciler-gitops"}
     return [
         item
         for item in rendered("manifests")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -72,6 +73,8 @@ def test_only_what_changed_is_embedded(library, source) -> None:
     with Searcher(library, Counting()) as searcher:
         found = [h.passage.path for h in searcher.search("subject", 50)]
     assert len(found) == 11
+    # No ghost of what is gone takes a place among the best.
+    assert best(library, "subject number 4 is about thing4", mode="vector")
     assert "doc4.md" not in found
 
 
@@ -129,6 +132,28 @@ def test_a_failed_build_leaves_the_old_answer_and_goes_on(
     assert best(library, "thing23") == "doc23.md"
 
 
+def test_a_full_disk_leaves_the_old_answer(
+    library, source, monkeypatch
+) -> None:
+    build(library, [source], Counting())
+    write_documents(source, 14)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("write_passages", "file_digest"):
+        with monkeypatch.context() as patch:
+            patch.setattr(build_module, name, full)
+            with pytest.raises(OSError, match="No space left"):
+                build(library, [source], Counting())
+        assert library.current() == "000001"
+        assert best(library, "thing2") == "doc2.md"
+    embedder = Counting()
+    assert build(library, [source], embedder).generation == "000002"
+    assert embedder.seen == []  # they were durable before the disk was full
+    assert best(library, "thing13") == "doc13.md"
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -171,6 +196,26 @@ def test_time_runs_out_and_the_next_build_goes_on(
     report = build(library, [source], Counting())
     assert (report.embedded, report.pending) == (12, 0)
     assert best(library, "thing9", mode="vector") == "doc9.md"
+
+
+def test_what_has_no_vector_yet_is_ranked_by_meaning_too(
+    library, source, monkeypatch
+) -> None:
+    monkeypatch.setattr(build_module, "BATCH", 4)
+    clock = iter([0.0, 0.0, 9.0])
+    monkeypatch.setattr(build_module.time, "monotonic", lambda: next(clock))
+    report = build(library, [source], Counting(), seconds=1)
+    assert (report.embedded, report.pending) == (4, 8)
+    with Searcher(library, Counting()) as searcher:
+        hits = searcher.search("subject number about thing5", 12)
+        assert [hit for hit in hits if hit.cosine is None] == []
+        partial = {hit.passage.path: hit.cosine for hit in hits}
+    monkeypatch.undo()
+    build(library, [source], Counting())
+    with Searcher(library, Counting()) as searcher:
+        hits = searcher.search("subject number about thing5", 12)
+    whole = {hit.passage.path: hit.cosine for hit in hits}
+    assert partial == pytest.approx(whole, abs=1e-6)
 
 
 @pytest.mark.parametrize(

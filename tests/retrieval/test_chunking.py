@@ -64,7 +64,14 @@ def test_long_text_is_cut_at_sentences_and_nothing_is_lost() -> None:
     assert " ".join(p.body for p in found) == " ".join(sentences)
 
 
-def test_text_without_sentences_is_cut_hard() -> None:
+def test_a_long_sentence_is_cut_between_words() -> None:
+    text = " ".join(f"word{i}" for i in range(300))
+    found = passages("a.txt", text)
+    assert len(found) > 1
+    assert " ".join(p.body for p in found) == text
+
+
+def test_text_without_spaces_is_cut_hard() -> None:
     found = passages("a.txt", "x" * (2 * MAX_CHARACTERS + 50))
     assert [len(p.body) for p in found] == [MAX_CHARACTERS] * 2 + [50]
 
