@@ -150,14 +150,18 @@ class _Progress:
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._start = self._said = time.monotonic()
+        self._said = 0.0
+        self._first: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if not self._live and now - self._said < LOG_SECONDS and done < total:
             return
         self._said = now
-        rate = done / max(now - self._start, 1e-3)
+        if self._first is None:
+            self._first = (now, done)
+        start, before = self._first
+        rate = (done - before) / max(now - start, 1e-3)
         text = f"{done:,} of {total:,} texts embedded, {rate:.0f} a second"
         end = "\r" if self._live and done < total else "\n"
         print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
