@@ -61,8 +61,8 @@ def add_parser(commands: Any) -> None:
         "--repository",
         metavar="NAME",
         help="as this ConfigRepository would apply it: in its "
-        "targetNamespace, without the files and fields that it ignores, and "
-        "with what it would prune",
+        "targetNamespace, with its variables and commonMetadata, without the "
+        "files and fields that it ignores, and with what it would prune",
     )
     parser.add_argument(
         "--revision",
@@ -125,8 +125,8 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
         builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            builder = _builder(session, repository)
             entries = repository.status.inventory
+            builder = _builder(session, repository)
         if repository is not None and arguments.revision:
             tree = at_revision(session, repository, arguments.revision)
             desired = _built(tree, builder)
@@ -141,6 +141,15 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
     return _compared(desired, live, owned)
 
 
+def _builder(session: Session, repository: ConfigRepository) -> Builder:
+    """A builder that builds as the repository does."""
+    try:
+        variables = session.run(load_variables(session.client, repository))
+    except CredentialsError as error:
+        raise CommandError(str(error), INVALID) from error
+    return Builder.of(repository.spec, variables)
+
+
 def _compared(
     desired: tuple[DesiredObject, ...],
     live: dict[ObjectId, dict[str, Any]],
@@ -151,15 +160,6 @@ def _compared(
     found = difference(desired, live, owned, exact=exact)
     wanted = {item.id: item.body for item in desired}
     return Preview(found, price(found, wanted, live))
-
-
-def _builder(session: Session, repository: ConfigRepository) -> Builder:
-    """A builder that builds as the repository does."""
-    try:
-        variables = session.run(load_variables(session.client, repository))
-    except CredentialsError as error:
-        raise CommandError(str(error), INVALID) from error
-    return Builder.of(repository.spec, variables)
 
 
 def _desired(

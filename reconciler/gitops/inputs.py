@@ -127,7 +127,8 @@ async def load_variables(
     asked = desired.spec.post_build
     if asked is None:
         return None
-    loader = Loader(client, desired.metadata.namespace)
+    meta = desired.metadata
+    loader = Loader(client, meta.namespace, meta.name)
     known: dict[str, Variable] = {}
     for index, reference in enumerate(asked.substitute_from):
         what = f"spec.postBuild.substituteFrom[{index}]"

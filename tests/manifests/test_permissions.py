@@ -209,6 +209,11 @@ def drive(
             "directory": {"path": str(config)},
             "prune": True,
             "interval": "1s",
+            "postBuild": {
+                "substituteFrom": [
+                    {"kind": "ConfigMap", "name": "v", "optional": True}
+                ]
+            },
         },
     }
     cluster.apply(repository)
