@@ -125,8 +125,8 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
         builder = Builder(arguments.namespace)
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            entries = repository.status.inventory
             builder = _builder(session, repository)
+            entries = repository.status.inventory
         if repository is not None and arguments.revision:
             tree = at_revision(session, repository, arguments.revision)
             desired = _built(tree, builder)
@@ -141,15 +141,6 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
     return _compared(desired, live, owned)
 
 
-def _builder(session: Session, repository: ConfigRepository) -> Builder:
-    """A builder that builds as the repository does."""
-    try:
-        variables = session.run(load_variables(session.client, repository))
-    except CredentialsError as error:
-        raise CommandError(str(error), INVALID) from error
-    return Builder.of(repository.spec, variables)
-
-
 def _compared(
     desired: tuple[DesiredObject, ...],
     live: dict[ObjectId, dict[str, Any]],
@@ -160,6 +151,15 @@ def _compared(
     found = difference(desired, live, owned, exact=exact)
     wanted = {item.id: item.body for item in desired}
     return Preview(found, price(found, wanted, live))
+
+
+def _builder(session: Session, repository: ConfigRepository) -> Builder:
+    """A builder that builds as the repository does."""
+    try:
+        variables = session.run(load_variables(session.client, repository))
+    except CredentialsError as error:
+        raise CommandError(str(error), INVALID) from error
+    return Builder.of(repository.spec, variables)
 
 
 def _desired(
