@@ -191,7 +191,8 @@ def test_diff_has_the_variables_and_ignores_of_a_repository(
     asked = ("diff", "-f", str(tmp_path), "--repository", "ignoring")
     code, out, _ = reconciler(*asked)
     assert code == 1
-    (changed,) = out.splitlines()[1:]
+    _, changed, *rest = out.splitlines()
+    assert rest == ["", "0 added, 1 changed, 0 pruned"]
     assert changed == '    metadata.labels: (none) -> {"owner": "ada"}'
     (tmp_path / "store.yaml").write_text(text + "  suspend: true\n")
     code, out, _ = reconciler(*asked)
