@@ -11,7 +11,8 @@ from reconciler.cli.errors import CommandError
 from reconciler.cli.session import Session
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.inputs import load_inputs
-from reconciler.gitops.resource import ConfigRepository, GitReference
+from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.resource_source import GitReference
 from reconciler.gitops.source import Source
 from reconciler.gitops.tree import Tree
 

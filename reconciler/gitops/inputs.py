@@ -16,11 +16,8 @@ from reconciler.gitops.credentials import (
     CredentialsError,
     secret_data,
 )
-from reconciler.gitops.resource import (
-    ConfigRepository,
-    ConfigRepositorySpec,
-    LocalReference,
-)
+from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
+from reconciler.gitops.resource_source import LocalReference
 from reconciler.gitops.signers import WHERE, Signers, SignersError
 from reconciler.gitops.variables import NAME, Variable, Variables
 from reconciler.gitops.verification import Policy

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.gitops.git import Git, GitError, GitTimeoutError, redact
 from reconciler.gitops.reference import HEADS, Reference, Target
-from reconciler.gitops.resource import GitReference
+from reconciler.gitops.resource_source import GitReference
 from reconciler.gitops.tree import (
     KUSTOMIZATIONS,
     Limits,

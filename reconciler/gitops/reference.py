@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.gitops.resource import GitReference
+from reconciler.gitops.resource_source import GitReference
 from reconciler.gitops.semver import newest
 from reconciler.gitops.tree import SourceError
 

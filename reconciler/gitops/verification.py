@@ -20,7 +20,7 @@ from pathlib import Path
 from reconciler.gitops.credentials import private_file, private_folder
 from reconciler.gitops.git import Git, GitTimeoutError
 from reconciler.gitops.reference import TAGS, Target
-from reconciler.gitops.resource import VerificationMode
+from reconciler.gitops.resource_source import VerificationMode
 from reconciler.gitops.signers import Signers
 from reconciler.gitops.tree import SourceError
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.gitops.credentials import CredentialsError
-from reconciler.gitops.resource import WebhookType
+from reconciler.gitops.resource_source import WebhookType
 
 WHERE = "git.webhook.secretRef"
 PREFIX = "/hook/"

@@ -225,7 +225,7 @@ def test_git_gives_the_same_tree(remote: Any, tmp_path: Path) -> None:
     from reconciler.gitops.git import Git
     from reconciler.gitops.mirror import Mirror
     from reconciler.gitops.reference import Reference
-    from reconciler.gitops.resource import GitReference
+    from reconciler.gitops.resource_source import GitReference
 
     remote.commit(FILES | {".hidden/x.yaml": b"x"})
     git = Git(tmp_path / "m" / "mirror.git", remote=remote.url)

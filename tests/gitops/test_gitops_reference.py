@@ -12,7 +12,7 @@ from reconciler.gitops.git import Git, GitError
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.reference import Reference
-from reconciler.gitops.resource import GitReference
+from reconciler.gitops.resource_source import GitReference
 from reconciler.gitops.tree import SourceError
 
 

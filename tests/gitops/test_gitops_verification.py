@@ -14,7 +14,7 @@ import pytest
 from reconciler.gitops.git import Git
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.reference import Reference
-from reconciler.gitops.resource import GitReference
+from reconciler.gitops.resource_source import GitReference
 from reconciler.gitops.signers import Signers, SignersError
 from reconciler.gitops.verification import Policy, VerificationError
 from tests.gitops.signing import (

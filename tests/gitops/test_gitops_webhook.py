@@ -16,7 +16,7 @@ from reconciler.engine.controller import TerminalError
 from reconciler.engine.probes import Address
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.receiver import AT_ONCE, Receiver
-from reconciler.gitops.resource import WebhookType
+from reconciler.gitops.resource_source import WebhookType
 from reconciler.gitops.webhook import (
     PAUSE,
     REPEAT_PAUSE,
