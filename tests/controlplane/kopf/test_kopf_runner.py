@@ -8,6 +8,7 @@ from controlplane_support import widget, widget_crd
 from kopf.testing import KopfRunner
 
 OPERATOR = """
+import os, pathlib
 import kopf
 
 @kopf.on.login()
@@ -17,11 +18,10 @@ def login(**arguments):
 @kopf.on.create("example.dev", "v1", "widgets")
 def created(spec, patch, **_):
     patch.status["observedGeneration"] = spec["size"]
-    return {"made": True}
 
 @kopf.on.delete("example.dev", "v1", "widgets")
-def deleted(name, namespace, logger, **_):
-    logger.info("gone: %s/%s", namespace, name)
+def deleted(name, namespace, **_):
+    pathlib.Path(os.environ["GONE"]).write_text(f"{namespace}/{name}")
 """
 
 
@@ -39,6 +39,7 @@ def test_an_operator_file_is_run(kubectl, shared_plane, tmp_path, monkeypatch):
     file = tmp_path / "operator.py"
     file.write_text(OPERATOR)
     monkeypatch.setenv("KUBECONFIG", str(shared_plane.kubeconfig))
+    monkeypatch.setenv("GONE", str(tmp_path / "gone"))
 
     def status():
         shown = json.loads(kubectl("get", "wg", "a", "-o", "json"))
@@ -51,4 +52,4 @@ def test_an_operator_file_is_run(kubectl, shared_plane, tmp_path, monkeypatch):
         kubectl("delete", "wg", "a", "--timeout=30s")
     assert runner.exit_code == 0
     assert runner.exception is None
-    assert "gone: default/a" in runner.output
+    assert (tmp_path / "gone").read_text() == "default/a"
