@@ -19,7 +19,7 @@ from reconciler.engine.controller import Role, TerminalError, TransientError
 from reconciler.engine.paths import StateDirectory
 
 if TYPE_CHECKING:
-    from reconciler.engine.probes import Address
+    from reconciler.engine.listen import Address
     from reconciler.gitops.receiver import Receiver
 from reconciler.runs.supervisor import GRACE_SECONDS
 
@@ -121,7 +121,7 @@ def _positive(text: str) -> int:
 
 def address(text: str) -> Address:
     """Parse ``[HOST:]PORT``; for argparse."""
-    from reconciler.engine.probes import Address
+    from reconciler.engine.listen import Address
 
     try:
         return Address.parse(text)

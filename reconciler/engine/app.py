@@ -42,9 +42,10 @@ from reconciler.engine.dispatch import Dispatcher
 from reconciler.engine.errors import NotFoundError
 from reconciler.engine.exposition import Exposition
 from reconciler.engine.lease import Lease, LeaseTerms
+from reconciler.engine.listen import Address
 from reconciler.engine.loop import Limits, Reconciler
 from reconciler.engine.metrics import Metrics
-from reconciler.engine.probes import Address, Answers, serve
+from reconciler.engine.probes import Answers, serve
 from reconciler.engine.queue import WorkQueue
 from reconciler.engine.recorder import EventRecorder
 from reconciler.engine.relist import Relister

@@ -15,34 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.engine.controller import TerminalError
 from reconciler.engine.exposition import CONTENT_TYPE
+from reconciler.engine.listen import Address, listening
 
 logger = logging.getLogger(__name__)
-
-_SHUTDOWN_SECONDS = 2.0
-_LAST_PORT = 65535
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where probes are answered."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read ``[HOST:]PORT``; the host is 127.0.0.1 unless given.
-
-        Raises:
-            ValueError: it is not of this form.
-        """
-        host, _, port = text.rpartition(":")
-        if not port.isdecimal() or int(port) > _LAST_PORT:
-            msg = f"{text!r} is not [HOST:]PORT"
-            raise ValueError(msg)
-        return cls(host.strip("[]") or "127.0.0.1", int(port))
 
 
 @dataclass(frozen=True)
@@ -67,25 +43,9 @@ async def serve(address: Address, answers: Answers) -> AsyncIterator[int]:
     """
     app = web.Application()
     app.add_routes(_routes(answers))
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
-    )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, address.host, address.port)
-        try:
-            await site.start()
-        except OSError as error:
-            msg = (
-                f"probes cannot listen on {address.host}:{address.port}: "
-                f"{error.strerror or error}"
-            )
-            raise TerminalError("ProbesAddress", msg) from error
-        port: int = runner.addresses[0][1]
+    async with listening(app, address, "Probes") as port:
         logger.info("Probes and metrics on %s:%d", address.host, port)
         yield port
-    finally:
-        await runner.cleanup()
 
 
 def _routes(answers: Answers) -> list[web.RouteDef]:

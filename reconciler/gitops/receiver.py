@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from reconciler.engine.controller import TerminalError
-from reconciler.engine.probes import Address
+from reconciler.engine.listen import Address, listening
 from reconciler.gitops.webhook import PREFIX, Hook, Pace
 
 logger = logging.getLogger(__name__)
@@ -25,7 +24,6 @@ MAX_BODY = 25 * 1024 * 1024
 
 BODY_SECONDS = 10.0
 AT_ONCE = 32
-_SHUTDOWN_SECONDS = 2.0
 
 
 @dataclass
@@ -82,27 +80,13 @@ class Receiver:
         """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, address.host, address.port)
-            try:
-                await site.start()
-            except OSError as error:
-                msg = (
-                    f"webhooks cannot listen on {address.host}:"
-                    f"{address.port}: {error.strerror or error}"
-                )
-                raise TerminalError("WebhooksAddress", msg) from error
-            port: int = runner.addresses[0][1]
+        async with listening(app, address, "Webhooks") as port:
             self._listening = True
             logger.info("Webhooks on %s:%d%s", address.host, port, PREFIX)
-            yield port
-        finally:
-            self._listening = False
-            await runner.cleanup()
+            try:
+                yield port
+            finally:
+                self._listening = False
 
     async def _answer(self, request: web.Request) -> web.Response:
         expected = self._by_path.get(request.path)

@@ -487,18 +487,3 @@ class ConfigRepository(Resource):
 
     spec: ConfigRepositorySpec
     status: ConfigRepositoryStatus = ConfigRepositoryStatus()
-
-
-AttemptStatus = Literal[
-    "ReconciliationSucceeded",
-    "ArtifactFailed",
-    "VerificationError",
-    "BuildFailed",
-    "ReconciliationFailed",
-    "DependencyNotReady",
-    "DependencyCycle",
-    "InvalidCELExpression",
-    "HealthCheckFailed",
-    "PruneFailed",
-    "ApprovalRequired",
-]

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.engine.controller import TerminalError
 from reconciler.engine.exposition import Exposition
+from reconciler.engine.listen import Address
 from reconciler.engine.metrics import Metrics
-from reconciler.engine.probes import Address, Answers, serve
+from reconciler.engine.probes import Answers, serve
 from reconciler.engine.queue import WorkQueue
 from reconciler.engine.store import ObjectStore
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from reconciler.engine.controller import TerminalError
-from reconciler.engine.probes import Address
+from reconciler.engine.listen import Address
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.receiver import AT_ONCE, Receiver
 from reconciler.gitops.resource_source import WebhookType
