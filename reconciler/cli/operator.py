@@ -115,6 +115,7 @@ async def _operate(
         lease=LeaseTerms(name=LEASE, namespace=arguments.lease_namespace),
         probes=arguments.probes,
         leading=lambda: _alone(state, node),
+        begin=wiring.beginning(node, roles_of(arguments.roles)),
     )
     async with listening(receiver, arguments.webhooks):
         await shell.run(app, stop, asyncio.Event())

@@ -198,6 +198,7 @@ async def _up(
         roles=roles_of(arguments.roles),
         workers=arguments.workers,
         probes=arguments.probes,
+        begin=wiring.beginning(node, roles_of(arguments.roles)),
     )
     await _install(app, arguments)
     announce = asyncio.create_task(_announce(ready, kubeconfig, started))

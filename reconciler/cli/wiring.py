@@ -6,13 +6,14 @@ The only place that knows all capabilities.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from reconciler.artifacts import ArtifactStore
 from reconciler.compute.local import LocalExecutor
-from reconciler.engine.controller import Controller, Objects, Watch
+from reconciler.engine.controller import Controller, Objects, Role, Watch
 from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import ObjectKey, Resource
 from reconciler.evaluation.controller import EvaluationSuiteController
@@ -28,6 +29,7 @@ from reconciler.generations.model_controller import (
     Adapters as ServingAdapters,
 )
 from reconciler.generations.model_controller import ModelController
+from reconciler.generations.orphans import undeploy_orphans
 from reconciler.generations.resource import (
     Model,
     ModelGeneration,
@@ -82,6 +84,15 @@ def node_of(
         postgres=EmbeddedServer(state.postgres),
         server=ServerProcess(state.serving, host=host, port=port),
     )
+
+
+def beginning(
+    node: Node, roles: Collection[Role]
+) -> Callable[[Objects], object] | None:
+    """What a process of these roles clears up before its first pass."""
+    if "node" not in roles:
+        return None
+    return partial(undeploy_orphans, node.server.files)
 
 
 def promotions(objects: Objects, namespace: str) -> Sequence[Promotion]:

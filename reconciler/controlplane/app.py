@@ -133,6 +133,8 @@ class Api:
         name, verb = dispatch.choose(request.method, call.kind, call.route)
         accept = request.headers.get(hdrs.ACCEPT, "")
         many = name in ("list", "deletecollection")
+        if name in ("list", "get"):
+            await call.store.reached(call.revision() or 0)
         if name in ("list", "get") and call.flag("watch"):
             return await self._watch(request, call, accept)
         forms = rendering.LIST_FORMS if many else rendering.ITEM_FORMS

@@ -33,6 +33,7 @@ from reconciler.engine.clock import Clock, utc_now
 from reconciler.engine.controller import (
     Context,
     Controller,
+    Objects,
     Role,
     TerminalError,
     TransientError,
@@ -107,6 +108,8 @@ class App:
         probes: where health and metrics are answered, or None.
         leading: entered before the first pass of a leader, left after its
             last: what only one process may hold, such as a lock.
+        begin: called in a thread before the first pass, once everything is
+            in memory: clears up what no object names any more.
     """
 
     def __init__(
@@ -125,8 +128,10 @@ class App:
         clock: Clock = utc_now,
         probes: Address | None = None,
         leading: Leading | None = None,
+        begin: Callable[[Objects], object] | None = None,
     ) -> None:
         self.settings = settings or ClientSettings()
+        self._begin_with = begin
         self._probes, self._leading = probes, leading or _nothing
         self._controllers = _by_kind(controllers, roles)
         self.kinds = _all_kinds(controllers, kinds)
@@ -290,6 +295,8 @@ class App:
 
     async def _begin(self, watcher: Watcher) -> None:
         await self._list_all()
+        if self._begin_with is not None:
+            await asyncio.to_thread(self._begin_with, self.store)
         await watcher.start(self.kinds, self._deliver)
         self._dispatcher.enqueue_all()
 

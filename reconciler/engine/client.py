@@ -84,17 +84,32 @@ class KubeClient:
         )
 
     async def apply_status(
-        self, key: ObjectKey, status: Mapping[str, Any]
+        self,
+        key: ObjectKey,
+        status: Mapping[str, Any],
+        *,
+        over: str | None = None,
     ) -> dict[str, Any]:
         """Make the status of one of our objects be this one.
 
+        Args:
+            key: which object.
+            status: all of what we say.
+            over: the resourceVersion that the object must still have.
+
         Raises:
             NotFoundError: the object is gone.
+            ConflictError: it has another resourceVersion.
         """
+        version = {} if over is None else {"resourceVersion": over}
         body = {
             "apiVersion": API_VERSION,
             "kind": key.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace},
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                **version,
+            },
             "status": dict(status),
         }
         query = [("fieldManager", STATUS_MANAGER), ("force", "true")]

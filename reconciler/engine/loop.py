@@ -72,7 +72,11 @@ class StatusClient(Client, Protocol):
     """What the loop needs of a client besides what controllers get."""
 
     async def apply_status(
-        self, key: ObjectKey, status: Mapping[str, Any]
+        self,
+        key: ObjectKey,
+        status: Mapping[str, Any],
+        *,
+        over: str | None = None,
     ) -> dict[str, Any]:
         """Make the status of one of our objects be this one."""
 
@@ -210,7 +214,7 @@ class Reconciler:
             await self._set_finalizer(desired, present=False)
             return False
         status = self._with_failure(turn.key, plan, desired, now)
-        desired = await self._report(desired, status)
+        desired = await self._report(desired, status, claim=plan.claim)
         for action in plan.actions:
             await self._act(controller, desired, action)
         self._succeed(turn.key, plan)
@@ -290,12 +294,20 @@ class Reconciler:
             return status
         return failed(status, desired, failure, now)
 
-    async def _report(self, desired: Resource, status: Status) -> Resource:
-        """Write the status if it differs; returns the object since then."""
+    async def _report(
+        self, desired: Resource, status: Status, *, claim: bool = False
+    ) -> Resource:
+        """Write the status if it differs; returns the object since then.
+
+        Raises:
+            ConflictError: it claims something, and the object was changed
+                after we saw it.
+        """
         status = settle(status, desired)
         if status == desired.status:
             return desired
-        await self._write_status(desired.key, to_json(status))
+        over = desired.metadata.resource_version if claim else None
+        await self._write_status(desired.key, to_json(status), over)
         return self._newest(desired)
 
     async def _report_quietly(self, desired: Resource, status: Status) -> None:
@@ -315,10 +327,13 @@ class Reconciler:
         await self._write_status(key, status)
 
     async def _write_status(
-        self, key: ObjectKey, status: Mapping[str, Any]
+        self,
+        key: ObjectKey,
+        status: Mapping[str, Any],
+        over: str | None = None,
     ) -> None:
         with self._dispatcher.holding(key):
-            raw = await self._client.apply_status(key, status)
+            raw = await self._client.apply_status(key, status, over=over)
             self.metrics.status_writes += 1
             self._dispatcher.written(raw)
 

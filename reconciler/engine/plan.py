@@ -59,5 +59,9 @@ class Plan(Generic[S]):
     requeue_after: float | None = None
     """Seconds until the next look; None waits for an event."""
 
+    claim: bool = False
+    """The status takes something that another process may want to take too:
+    it is written only over the object that was seen, or the pass ends."""
+
     release: bool = False
     """A deleting object has nothing left outside: drop our finalizer."""

@@ -133,12 +133,14 @@ class ModelController:
                 wanted=asked,
                 # Not ours: other nodes would answer with theirs, for ever.
                 endpoint=desired.status.endpoint,
+                node=desired.status.node,
             )
         choice = self._adapters.devices(desired.spec.serving.devices)
         dataset = desired.spec.storage.dataset
         backend = layout_backend(self._adapters.datasets, layout)
         stored = frozenset(g.name for g in backend.generations(dataset))
         return Observed(
+            node=self._adapters.place.node,
             generations=generations,
             device=choice.device,
             device_problem=choice.reason,
@@ -154,14 +156,18 @@ class ModelController:
     def _is_here(self, objects: Objects, desired: Model) -> bool:
         """Whether this node is the one to act.
 
-        Any may say of a model that its layout is missing: they say the same.
+        Without a layout it is the node that served last. If none ever did,
+        any may say that the layout is missing: they say the same.
         """
+        place = self._adapters.place
         layout = objects.get(
             DatasetLayout,
             desired.metadata.namespace,
             desired.spec.storage.layout_ref.name,
         )
-        return layout is None or self._adapters.place.holds(layout)
+        if layout is not None:
+            return place.holds(layout)
+        return place.alone or desired.status.node in {None, place.node}
 
     def _is_there(
         self, backend: TreeBackend, dataset: str, wanted: Desired | None

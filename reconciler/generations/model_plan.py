@@ -60,6 +60,10 @@ class Observed:
     ours: bool = True
     """Whether this node holds the model's data; another one acts if not."""
 
+    node: str | None = None
+    """This node, if it holds the data; the one that was said before if the
+    data is nowhere."""
+
     generations: Sequence[ModelGeneration] = ()
     missing: str | None = None
     """The first thing that it refers to and that is not there (yet)."""
@@ -417,6 +421,7 @@ class _Planner:
             update={
                 "candidate": candidate,
                 "endpoint": self.observed.endpoint,
+                "node": self.observed.node,
                 "lineage": tuple(
                     lineage.entry(g) for g in self.generations[-LINEAGE_LIMIT:]
                 ),

@@ -433,6 +433,12 @@ class ModelStatus(Status):
     endpoint: str | None = Field(
         default=None, max_length=2048, description="URL of the model's API."
     )
+    node: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The node that serves it; it clears up when the model is "
+        "deleted.",
+    )
     lineage: tuple[LineageEntry, ...] = Field(
         default=(), max_length=50, description="Generations, oldest first."
     )

@@ -121,7 +121,11 @@ def plan(
     status = _report(desired, facts, actions, now)
     pause = parse_duration(desired.spec.interval).total_seconds()
     return Plan(
-        status, actions, None if desired.spec.suspend else max(pause, 1)
+        status,
+        actions,
+        None if desired.spec.suspend else max(pause, 1),
+        # Two nodes may see that nobody has it yet: one of them gets it.
+        claim=facts.node != desired.status.node,
     )
 
 

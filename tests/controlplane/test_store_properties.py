@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.controlplane.storage.reader import Reader
 from reconciler.controlplane.storage.record import Key
 from reconciler.controlplane.storage.store import Store
 
@@ -187,6 +188,23 @@ async def test_what_is_read_is_on_disk_and_what_is_written_is_newest(
     await removed
     assert store.read.get(key) is None
     assert store.published == second.number
+    await store.close()
+
+
+async def test_what_is_on_disk_and_not_published_is_waited_for(tmp_path):
+    """A list may show it, and the watch that follows must not be refused."""
+    store = Store(tmp_path / "db")
+    key = Key("/things", "x", "a")
+    stored, written = store.put(key, {"metadata": {}, "n": 1}, None)
+    reader = Reader(tmp_path / "db")
+    while reader.revision() < stored.number:
+        continue  # The loop does not run: nothing can be published.
+    assert store.published < stored.number
+    await store.reached(stored.number)
+    assert store.published == stored.number
+    await store.reached(stored.number + 1)
+    reader.close()
+    assert written.done()
     await store.close()
 
 

@@ -243,10 +243,17 @@ class FakeServer:
         return copy.deepcopy(raw)
 
     async def apply_status(
-        self, key: ObjectKey, status: Mapping[str, Any]
+        self,
+        key: ObjectKey,
+        status: Mapping[str, Any],
+        *,
+        over: str | None = None,
     ) -> dict[str, Any]:
         self.fail("status")
         raw = copy.deepcopy(self._need(key.kind, key.namespace, key.name))
+        if over not in {None, raw["metadata"]["resourceVersion"]}:
+            msg = "the object has been modified"
+            raise ConflictError(msg)
         raw["status"] = copy.deepcopy(dict(status))
         self.status_writes += 1
         self.writes.append("status")

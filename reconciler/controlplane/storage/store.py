@@ -30,6 +30,9 @@ from reconciler.controlplane.storage.writer import Writer
 HISTORY = 10_000
 """Revisions that watches can resume from."""
 
+_REACHED_SECONDS = 3.0
+"""As long as a kube-apiserver waits for its cache."""
+
 
 class Store:
     """All objects of one control plane. Use from one event loop only.
@@ -84,6 +87,15 @@ class Store:
         ]
         if waits:
             await asyncio.wait(waits)
+
+    async def reached(self, number: int) -> None:
+        """Wait, not for long, until a revision on its way is published.
+
+        A client may have read it: it is on disk a moment before that.
+        """
+        future = self._futures.get(number)
+        if future is not None:
+            await asyncio.wait([future], timeout=_REACHED_SECONDS)
 
     def put(
         self, key: Key, obj: Json, previous: Stored | None
