@@ -117,19 +117,25 @@ class Loop:
         last = done == self.schedule.steps
         due = done % self.schedule.checkpoint_steps == 0
         if (due or self.stop.asked) and not last:
-            path = self._save(optimizer, done)
+            path = self._save(optimizer, done, metrics)
             self.reporter.checkpoint = f"checkpoints/{path.name}"
         self.reporter.report(done, metrics)
         if self.stop.asked and not last:
             raise PreemptedError
 
-    def _save(self, optimizer: torch.optim.Optimizer, step: int) -> Path:
+    def _save(
+        self,
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        metrics: dict[str, float],
+    ) -> Path:
         path = self.directory / f"{PREFIX}-{step}"
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         state = {
             "model": self.model.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "metrics": metrics,
         }
         torch.save(state, path / STATE)
         checkpoints.complete(path)
@@ -145,7 +151,10 @@ class Loop:
         self.model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         self.reporter.checkpoint = f"checkpoints/{path.name}"
-        return checkpoints.step_of(path)
+        step = checkpoints.step_of(path)
+        # Whoever was killed right after saving had not told of the step.
+        self.reporter.report(step, state.get("metrics", {}))
+        return step
 
 
 def factor(step: int, steps: int) -> float:

@@ -165,6 +165,31 @@ def test_a_loop_that_is_asked_to_stop_saves_and_goes_on(loop: Loop) -> None:
     assert again.run()["loss"] == whole, "the last step ends, it never stops"
 
 
+def test_a_loop_killed_between_saving_and_telling_tells_later(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """The process is gone."""
+
+    report = Reporter.report
+
+    def killed_at_twelve(self, step, metrics):
+        if step == 12:
+            raise Killed
+        report(self, step, metrics)
+
+    monkeypatch.setattr(Reporter, "report", killed_at_twelve)
+    with pytest.raises(Killed):
+        loop.run()
+    monkeypatch.undo()
+    run = loop.reporter.run
+    again = {**vars(loop), "model": Line(), "reporter": Reporter(run, 20)}
+    Loop(**again).run()
+    lines = list(run.progress())
+    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert lines[11]["metrics"]["loss"] < lines[10]["metrics"]["loss"]
+
+
 def test_a_loop_whose_loss_is_not_finite_ends_at_that_step(loop: Loop) -> None:
     loop.model.poison = float("inf")
 
