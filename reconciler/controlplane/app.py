@@ -10,7 +10,9 @@ import orjson
 from aiohttp import hdrs, web
 
 from reconciler.controlplane import media, rendering, route
-from reconciler.controlplane.access.identity import ANONYMOUS, User
+from reconciler.controlplane.access import impersonation
+from reconciler.controlplane.access.authenticator import Certificate
+from reconciler.controlplane.access.identity import NOBODY, User
 from reconciler.controlplane.access.rules import Request
 from reconciler.controlplane.discovery.pages import Pages
 from reconciler.controlplane.errors import (
@@ -93,27 +95,32 @@ class Api:
 
     def _user(self, request: web.Request) -> User:
         """Who asks, or whom they ask to be."""
-        certificate = request.get_extra_info("peercert")
         user = self._cluster.authenticator.user(
-            request.headers.get(hdrs.AUTHORIZATION, ""), certificate
+            request.headers.get(hdrs.AUTHORIZATION, ""), _certificate(request)
         )
-        groups = request.headers.getall("Impersonate-Group", [])
-        return self._cluster.authorizer.impersonated(
-            user, request.headers, groups
-        )
+        groups = request.headers.getall(impersonation.GROUP, [])
+        try:
+            return impersonation.impersonated(
+                self._cluster.authorizer, user, request.headers, groups
+            )
+        except ApiError:
+            if user is NOBODY:
+                raise unauthorized() from None
+            raise
 
     def _require(self, user: User, wanted: Request) -> None:
         """Refuse what the user may not do; who is nobody may log in."""
         try:
             self._cluster.authorizer.require(user, wanted)
         except ApiError:
-            if user.name == ANONYMOUS:
+            # Somebody who impersonates the anonymous user is refused.
+            if user is NOBODY:
                 raise unauthorized() from None
             raise
 
     def _page(self, request: web.Request, user: User) -> web.Response:
-        path = request.path.rstrip("/") or "/"
-        self._require(user, Request(request.method.lower(), path=path))
+        verb = request.method.lower()
+        self._require(user, Request(verb, path=request.path))
         if request.method not in ("GET", "HEAD"):
             raise not_allowed()
         header = request.headers.get(hdrs.ACCEPT, "")
@@ -167,6 +174,16 @@ class Api:
                 await response.write(chunk)
             await response.write_eof()
         return response
+
+
+def _certificate(request: web.Request) -> Certificate | None:
+    fields = request.get_extra_info("peercert")
+    if not fields:
+        return None
+    encoded = request.get_extra_info("ssl_object").getpeercert(
+        binary_form=True
+    )
+    return Certificate(fields, encoded)
 
 
 def _encodable(*texts: str) -> bool:

@@ -22,6 +22,7 @@ from reconciler.controlplane.kinds.builtin import (
     DEFINITIONS,
     builtin_registry,
 )
+from reconciler.controlplane.lifecycle import aggregation
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
 from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.objects import form, strategy
@@ -265,6 +266,8 @@ async def _ensure_objects(cluster: Cluster) -> None:
             writes.append(cluster.store.put(key, stored, None)[1])
     for written in writes:
         await written
+    for key in aggregation.aggregates(cluster):
+        await aggregation.combine(cluster, key)
 
 
 __all__ = ["ControlPlane", "LockedError", "StorageError"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import ssl
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from reconciler.controlplane.access.identity import (
@@ -31,6 +36,19 @@ BOUND_KINDS = {"Secret": "/secrets"}
 
 _BEARER = "bearer "
 _CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+_LINGER_SECONDS = 60
+"""How long tokens outlive the deletion of what a finalizer still holds."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A client's certificate, whose signature TLS has verified."""
+
+    fields: Json
+    """As `ssl.SSLSocket.getpeercert` gives them."""
+
+    encoded: bytes
+    """The certificate in DER."""
 
 
 class Authenticator:
@@ -47,47 +65,54 @@ class Authenticator:
         self._tokens = tokens
         self._store = store
 
-    def user(self, authorization: str, certificate: Json | None) -> User:
-        """Who makes a request.
+    def user(
+        self, authorization: str, certificate: Certificate | None
+    ) -> User:
+        """Who makes a request; a certificate counts before a token.
 
         Args:
             authorization: The header; '' if there is none.
-            certificate: What TLS says of the client's certificate, which it
-                has verified; None if the client showed none.
+            certificate: What the client showed, if anything.
 
         Raises:
-            ApiError: 401, a token that is not valid.
+            ApiError: 401, nothing that was shown is valid.
         """
+        if certificate is not None:
+            named = _of_certificate(certificate)
+            if named is not None:
+                return named
         if authorization:
             scheme = authorization[: len(_BEARER)].lower()
             if scheme != _BEARER:
                 raise unauthorized()
-            return self.bearer(authorization[len(_BEARER) :].strip())
-        if certificate:
-            return _of_certificate(certificate)
+            token = authorization[len(_BEARER) :].strip()
+            return self.bearer(token)[0]
+        if certificate is not None:
+            raise unauthorized()
         return NOBODY
 
     def bearer(
         self, token: str, audiences: tuple[str, ...] = (ISSUER,)
-    ) -> User:
-        """Whose token this is.
+    ) -> tuple[User, tuple[str, ...]]:
+        """Whose token this is, and for which of the audiences.
 
         Raises:
-            ApiError: 401, nobody's.
+            ApiError: 401, nobody's, or for none of them.
         """
         encoded = token.encode(errors="surrogateescape")
         if hmac.compare_digest(encoded, self._expected):
-            return ADMIN
+            # The admin's token is for this server and nobody else.
+            if ISSUER not in audiences:
+                raise unauthorized()
+            return ADMIN, (ISSUER,)
         try:
             claims = self._tokens.claims(token)
-            return self._account(claims, audiences)
-        except (TokenError, KeyError, TypeError, AttributeError):
+            return self._account(claims), _meant(claims, audiences)
+        except (TokenError, KeyError, TypeError, ValueError, AttributeError):
             # Nothing in a token is trusted to have a shape.
             raise unauthorized() from None
 
-    def _account(self, claims: Json, audiences: tuple[str, ...]) -> User:
-        if not set(audiences) & set(claims["aud"]):
-            raise TokenError("for another audience")
+    def _account(self, claims: Json) -> User:
         private = claims[KUBERNETES]
         namespace, account = private["namespace"], private["serviceaccount"]
         self._must_exist(Key(ACCOUNTS, namespace, account["name"]), account)
@@ -107,16 +132,39 @@ class Authenticator:
         metadata = stored.object()["metadata"]
         if metadata["uid"] != named["uid"]:
             raise TokenError("it was made anew")
+        deleted = metadata.get("deletionTimestamp")
+        if deleted and time.time() > _seconds(deleted) + _LINGER_SECONDS:
+            raise TokenError("it is being deleted")
 
 
-def _of_certificate(certificate: Json) -> User:
-    """The user that a verified certificate names: CN, and O as groups."""
-    fields: dict[str, list[str]] = {}
-    for relative in certificate.get("subject") or ():
+def _meant(claims: Json, audiences: tuple[str, ...]) -> tuple[str, ...]:
+    """For which of the audiences a token is."""
+    meant = tuple(a for a in audiences if a in claims["aud"])
+    if not meant:
+        raise TokenError("for another audience")
+    return meant
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def _of_certificate(certificate: Certificate) -> User | None:
+    """The user that a certificate names: CN, and O as groups.
+
+    None if it has ended since the connection was made, or names nobody.
+    """
+    until = certificate.fields.get("notAfter", "")
+    if ssl.cert_time_to_seconds(until) < time.time():
+        return None
+    names: dict[str, list[str]] = {}
+    for relative in certificate.fields.get("subject") or ():
         for name, value in relative:
-            fields.setdefault(name, []).append(value)
-    names = fields.get("commonName")
-    if not names:
-        raise unauthorized()
-    groups = (*fields.get("organizationName", ()), AUTHENTICATED)
-    return User(names[-1], groups)
+            names.setdefault(name, []).append(value)
+    common = names.get("commonName")
+    if not common:
+        return None
+    groups = (*names.get("organizationName", ()), AUTHENTICATED)
+    digest = hashlib.sha256(certificate.encoded).hexdigest()
+    extra = {_CREDENTIAL_ID: (f"X509SHA256={digest}",)}
+    return User(common[-1], groups, extra=extra)

@@ -1,32 +1,21 @@
-"""Whether a user may do what a request asks; impersonation."""
+"""Whether a user may do what a request asks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote
 
-from reconciler.controlplane.access.identity import (
-    ACCOUNT_PREFIX,
-    ANONYMOUS,
-    AUTHENTICATED,
-    UNAUTHENTICATED,
-    User,
-    account_groups,
-)
+from reconciler.controlplane.access.identity import User
 from reconciler.controlplane.access.policy import Policy, compile_policy
 from reconciler.controlplane.access.rules import Request
-from reconciler.controlplane.errors import ApiError, bad_request
+from reconciler.controlplane.errors import ApiError
 from reconciler.controlplane.storage.record import Event
 from reconciler.controlplane.storage.store import Store
 
 Json = dict[str, Any]
-Headers = Mapping[str, str]
 
 RBAC = "rbac.authorization.k8s.io"
 _KINDS = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
-_USER, _GROUP = "Impersonate-User", "Impersonate-Group"
-_UID, _EXTRA = "Impersonate-Uid", "Impersonate-Extra-"
 
 
 class Authorizer:
@@ -63,76 +52,6 @@ class Authorizer:
         """
         if not self.policy.decide(user, request).allowed:
             raise denied(user, request)
-
-    def impersonated(
-        self, user: User, headers: Headers, groups: Sequence[str]
-    ) -> User:
-        """The user that the request's headers ask to be.
-
-        Args:
-            user: Who is authenticated.
-            headers: Of the request; names in any case.
-            groups: All values of Impersonate-Group.
-
-        Raises:
-            ApiError: 400, the headers make no sense; 403, not allowed.
-        """
-        name, uid = headers.get(_USER, ""), headers.get(_UID, "")
-        extra = _extra(headers)
-        if not name:
-            if groups or uid or extra:
-                raise bad_request(
-                    "requested impersonation without impersonating a user"
-                )
-            return user
-        self.require(user, _of_user(name))
-        for group in groups:
-            self.require(
-                user, Request("impersonate", resource="groups", name=group)
-            )
-        if uid:
-            self.require(
-                user,
-                Request(
-                    "impersonate", "authentication.k8s.io", "uids", name=uid
-                ),
-            )
-        for key, values in extra.items():
-            for value in values:
-                asked = Request(
-                    "impersonate",
-                    "authentication.k8s.io",
-                    "userextras",
-                    key,
-                    name=value,
-                )
-                self.require(user, asked)
-        given = tuple(groups) or account_groups(name)
-        everybody = UNAUTHENTICATED if name == ANONYMOUS else AUTHENTICATED
-        if everybody not in given:
-            given = (*given, everybody)
-        return User(name, given, uid, extra)
-
-
-def _extra(headers: Headers) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for name, value in headers.items():
-        if name.lower().startswith(_EXTRA.lower()):
-            key = unquote(name[len(_EXTRA) :]).lower()
-            found[key] = (*found.get(key, ()), value)
-    return found
-
-
-def _of_user(name: str) -> Request:
-    namespace, _, account = name.removeprefix(ACCOUNT_PREFIX).partition(":")
-    if name.startswith(ACCOUNT_PREFIX) and account:
-        return Request(
-            "impersonate",
-            resource="serviceaccounts",
-            namespace=namespace,
-            name=account,
-        )
-    return Request("impersonate", resource="users", name=name)
 
 
 def denied(user: User, request: Request) -> ApiError:

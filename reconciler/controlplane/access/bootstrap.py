@@ -62,11 +62,12 @@ _RULES: dict[str, list[Json]] = {
 }
 _RULES["cluster-admin"][1]["verbs"] = ["*"]
 
-_AGGREGATED = {
-    "admin": ["admin", "edit", "view"],
-    "edit": ["edit", "view"],
-    "view": ["view"],
+_AGGREGATED: dict[str, Json] = {
+    "view": {f"{_TO}edit": "true"},
+    "edit": {f"{_TO}admin": "true"},
+    "admin": {},
 }
+"""Names, and the labels that say what else they are a part of."""
 _GROUPS = {
     "cluster-admin": ["system:masters"],
     "system:basic-user": ["system:authenticated"],
@@ -86,10 +87,10 @@ def cluster_roles() -> list[Json]:
         part = name.removeprefix("system:aggregate-to-")
         labels = {f"{_TO}{part}": "true"} if part != name else {}
         made.append(_object("ClusterRole", name, labels, rules=rules))
-    for name, parts in _AGGREGATED.items():
-        selectors = [{"matchLabels": {f"{_TO}{p}": "true"}} for p in parts]
-        rule = {"clusterRoleSelectors": selectors}
-        made.append(_object("ClusterRole", name, {}, aggregationRule=rule))
+    for name, labels in _AGGREGATED.items():
+        selector = {"matchLabels": {f"{_TO}{name}": "true"}}
+        rule = {"clusterRoleSelectors": [selector]}
+        made.append(_object("ClusterRole", name, labels, aggregationRule=rule))
     return made
 
 

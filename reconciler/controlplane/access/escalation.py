@@ -8,19 +8,27 @@ from typing import Any
 from reconciler.controlplane.access.authorizer import RBAC, Authorizer
 from reconciler.controlplane.access.identity import User
 from reconciler.controlplane.access.policy import Policy
-from reconciler.controlplane.access.rules import Request, Rule, uncovered
+from reconciler.controlplane.access.rules import (
+    EVERYTHING,
+    Request,
+    Rule,
+    compact,
+    uncovered,
+)
 from reconciler.controlplane.errors import ApiError, forbidden
 from reconciler.controlplane.kinds.model import ResourceKind
 
 Json = dict[str, Any]
 
-_PARTS = {
-    "roles": ("rules",),
-    "clusterroles": ("rules", "aggregationRule"),
-    "rolebindings": ("roleRef", "subjects"),
-    "clusterrolebindings": ("roleRef", "subjects"),
-}
-"""What gives rights away, by kind."""
+_KINDS = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
+_COLLECTORS = (
+    "finalizers",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+)
+"""Metadata that garbage collection changes, or every write."""
 
 
 def check(
@@ -29,50 +37,59 @@ def check(
     kind: ResourceKind,
     new: Json,
     old: Json | None,
+    name: str,
 ) -> None:
     """Refuse roles and bindings that give more than the user has.
 
-    A change that leaves the rules, or the role and the subjects, alone is
-    none: labels may be changed by anybody who may update.
+    Labels count: they can make a ClusterRole part of an aggregated one. Only
+    what garbage collection needs may be changed by anybody who may update.
+
+    Args:
+        authorizer: Who may do what.
+        user: Who writes.
+        kind: Of the object; nothing is checked if it gives no rights.
+        new: What is to be stored.
+        old: What is stored.
+        name: The name in the URL; '' for a create.
 
     Raises:
         ApiError: 403; 404, the role of a binding does not exist.
     """
-    parts = _PARTS.get(kind.plural)
-    if kind.group != RBAC or kind.custom or parts is None:
+    if kind.group != RBAC or kind.custom or kind.plural not in _KINDS:
         return
-    if old is not None and all(new.get(p) == old.get(p) for p in parts):
+    if old is not None and _essence(old) == _essence(new):
         return
     policy, namespace = authorizer.policy, new["metadata"].get("namespace", "")
-    if policy.decide(user, _verb(kind, new, namespace)).allowed:
+    if policy.decide(user, _verb(kind, new, namespace, name)).allowed:
         return
+    mine = policy.rules_of(user, namespace)
     given = (
         _rules_of_binding(policy, new, namespace)
         if "roleRef" in new
-        else _rules_of_role(new)
+        else [Rule.of(rule) for rule in new.get("rules") or ()]
     )
-    missing = uncovered(policy.rules_of(user, namespace), given)
-    if missing:
+    if missing := uncovered(mine, given):
         raise _escalation(user, kind, new["metadata"]["name"], missing)
+    if new.get("aggregationRule") and uncovered(mine, EVERYTHING):
+        # Whatever is labelled later becomes part of it.
+        why = "must have cluster-admin privileges to use the aggregationRule"
+        raise forbidden(kind, new["metadata"]["name"], why)
 
 
-def _verb(kind: ResourceKind, new: Json, namespace: str) -> Request:
+def _essence(obj: Json) -> Json:
+    metadata = obj["metadata"].items()
+    kept = {name: part for name, part in metadata if name not in _COLLECTORS}
+    return obj | {"metadata": kept}
+
+
+def _verb(kind: ResourceKind, new: Json, namespace: str, name: str) -> Request:
     """What allows it without the rules being compared."""
     if "roleRef" in new:
         reference = new["roleRef"]
-        plural, name = f"{reference['kind'].lower()}s", reference["name"]
-        return Request("bind", RBAC, plural, "", namespace, name)
-    name = new["metadata"]["name"]
+        plural = f"{reference['kind'].lower()}s"
+        return Request("bind", RBAC, plural, "", namespace, reference["name"])
+    # Rules for single names say nothing of roles that are yet to be made.
     return Request("escalate", RBAC, kind.plural, "", namespace, name)
-
-
-def _rules_of_role(role: Json) -> list[Rule]:
-    rules = [Rule.of(rule) for rule in role.get("rules") or ()]
-    if role.get("aggregationRule"):
-        # Whatever is labelled later becomes part of it.
-        everything = frozenset("*")
-        rules.append(Rule(everything, everything, everything))
-    return rules
 
 
 def _rules_of_binding(
@@ -90,7 +107,7 @@ def _rules_of_binding(
 def _escalation(
     user: User, kind: ResourceKind, name: str, missing: Iterable[Rule]
 ) -> ApiError:
-    lines = "\n".join(_compact(rule) for rule in missing)
+    lines = "\n".join(sorted(map(_shown, compact(missing))))
     groups = " ".join(f'"{group}"' for group in user.groups)
     why = (
         f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC '
@@ -99,18 +116,18 @@ def _escalation(
     return forbidden(kind, name, why)
 
 
-_SHOWN = (
-    ("paths", "NonResourceURLs"),
+_PARTS = (
     ("groups", "APIGroups"),
     ("resources", "Resources"),
+    ("paths", "NonResourceURLs"),
     ("names", "ResourceNames"),
     ("verbs", "Verbs"),
 )
 
 
-def _compact(rule: Rule) -> str:
+def _shown(rule: Rule) -> str:
     parts = []
-    for name, shown in _SHOWN:
+    for name, shown in _PARTS:
         values = getattr(rule, name)
         if values:
             texts = " ".join(f'"{value}"' for value in sorted(values))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.controlplane.objects.names import name_faults
+
 Json = dict[str, Any]
 
 MASTERS = "system:masters"
@@ -58,9 +60,21 @@ def account_user(
     )
 
 
+def account_of(name: str) -> tuple[str, str] | None:
+    """Namespace and name of the account that a user's name is; None if none.
+
+    More colons, or parts that no object could have as its name, make it the
+    name of an ordinary user.
+    """
+    if not name.startswith(ACCOUNT_PREFIX):
+        return None
+    namespace, _, account = name.removeprefix(ACCOUNT_PREFIX).partition(":")
+    if name_faults(namespace, label=True) or name_faults(account):
+        return None
+    return namespace, account
+
+
 def account_groups(name: str) -> tuple[str, ...]:
     """The groups that a user's name alone tells: those of accounts."""
-    parts = name.removeprefix(ACCOUNT_PREFIX).split(":")
-    if not name.startswith(ACCOUNT_PREFIX) or len(parts) != len(("ns", "n")):
-        return ()
-    return (ACCOUNTS, f"{ACCOUNTS}:{parts[0]}")
+    account = account_of(name)
+    return (ACCOUNTS, f"{ACCOUNTS}:{account[0]}") if account else ()

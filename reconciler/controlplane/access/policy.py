@@ -12,7 +12,6 @@ from reconciler.controlplane.access.identity import (
     User,
 )
 from reconciler.controlplane.access.rules import Request, Rule
-from reconciler.controlplane.objects import labels
 
 Json = dict[str, Any]
 
@@ -24,17 +23,17 @@ class Binding:
     source: str
     """The binding, for people."""
 
-    subjects: frozenset[tuple[str, str]]
-    """(kind, name); a ServiceAccount by its name as a user."""
+    subjects: Mapping[tuple[str, str], str]
+    """By (kind, name), a ServiceAccount by its name as a user: for people."""
 
     rules: tuple[Rule, ...]
     role: str
 
-    def concerns(self, user: User) -> bool:
-        """Whether the user is one of the subjects."""
-        if ("User", user.name) in self.subjects:
-            return True
-        return any(("Group", group) in self.subjects for group in user.groups)
+    def concerns(self, user: User) -> str:
+        """Which of the subjects the user is, for people; '' if none."""
+        asked = [("User", user.name), *(("Group", g) for g in user.groups)]
+        found = (self.subjects[one] for one in asked if one in self.subjects)
+        return next(found, "")
 
 
 @dataclass(frozen=True)
@@ -59,37 +58,34 @@ class Policy:
     def decide(self, user: User, request: Request) -> Decision:
         """Whether a user may do something."""
         if MASTERS in user.groups:
-            return Decision(allowed=True, reason=f"{MASTERS} may everything")
-        for binding in self._bindings(user, request.namespace):
+            return Decision(allowed=True)
+        for binding, subject in self._bindings(user, request.namespace):
             if any(rule.allows(request) for rule in binding.rules):
                 reason = (
                     f"RBAC: allowed by {binding.source} of {binding.role} to "
-                    f'"{user.name}"'
+                    f"{subject}"
                 )
                 return Decision(allowed=True, reason=reason)
         return Decision(allowed=False)
 
     def rules_of(self, user: User, namespace: str) -> list[Rule]:
-        """All rules that a user has in a namespace; '' is the cluster."""
-        if MASTERS in user.groups:
-            everything = frozenset("*")
-            return [
-                Rule(everything, everything, everything),
-                Rule(everything, paths=everything),
-            ]
+        """All rules that a user has in a namespace; '' is the cluster.
+
+        Those of bindings: the group system:masters has none of its own.
+        """
         return [
             rule
-            for binding in self._bindings(user, namespace)
+            for binding, _ in self._bindings(user, namespace)
             for rule in binding.rules
         ]
 
-    def _bindings(self, user: User, namespace: str) -> Iterator[Binding]:
-        for binding in self.everywhere:
-            if binding.concerns(user):
-                yield binding
-        for binding in self.namespaced.get(namespace, ()):
-            if binding.concerns(user):
-                yield binding
+    def _bindings(
+        self, user: User, namespace: str
+    ) -> Iterator[tuple[Binding, str]]:
+        for bindings in (self.everywhere, self.namespaced.get(namespace, ())):
+            for binding in bindings:
+                if subject := binding.concerns(user):
+                    yield binding, subject
 
 
 def compile_policy(
@@ -100,21 +96,17 @@ def compile_policy(
 ) -> Policy:
     """A policy from the stored objects.
 
-    A binding whose role does not exist allows nothing. The rules of an
-    aggregated ClusterRole are those of the roles that its selectors match.
+    A binding whose role does not exist allows nothing.
     """
     known = {
-        ("Role", role["metadata"]["namespace"], role["metadata"]["name"]): (
-            _rules(role)
-        )
-        for role in roles
+        (
+            kind,
+            role["metadata"].get("namespace", ""),
+            role["metadata"]["name"],
+        ): (tuple(Rule.of(rule) for rule in role.get("rules") or ()))
+        for kind, some in (("Role", roles), ("ClusterRole", cluster_roles))
+        for role in some
     }
-    all_cluster_roles = list(cluster_roles)
-    for role in all_cluster_roles:
-        name = role["metadata"]["name"]
-        known["ClusterRole", "", name] = tuple(
-            aggregated(role, all_cluster_roles)
-        )
     namespaced: dict[str, list[Binding]] = {}
     for binding in bindings:
         namespace = binding["metadata"]["namespace"]
@@ -125,26 +117,6 @@ def compile_policy(
         {name: tuple(found) for name, found in namespaced.items()},
         known,
     )
-
-
-def _rules(role: Json) -> tuple[Rule, ...]:
-    return tuple(Rule.of(rule) for rule in role.get("rules") or ())
-
-
-def aggregated(role: Json, cluster_roles: list[Json]) -> Iterator[Rule]:
-    """The rules of a ClusterRole, those it is made of included."""
-    rule = role.get("aggregationRule") or {}
-    selectors = rule.get("clusterRoleSelectors") or ()
-    if not selectors:
-        yield from _rules(role)
-        return
-    for other in cluster_roles:
-        marks = other["metadata"].get("labels") or {}
-        if other is not role and any(
-            labels.matches_label_selector(selector, marks)
-            for selector in selectors
-        ):
-            yield from _rules(other)
 
 
 def _binding(
@@ -158,7 +130,7 @@ def _binding(
     shown = f"{binding['kind']} {_quoted(binding, namespace)}"
     return Binding(
         shown,
-        frozenset(
+        dict(
             _subject(subject, namespace)
             for subject in binding.get("subjects") or ()
         ),
@@ -172,8 +144,10 @@ def _quoted(binding: Json, namespace: str) -> str:
     return f'"{name}/{namespace}"' if namespace else f'"{name}"'
 
 
-def _subject(subject: Json, namespace: str) -> tuple[str, str]:
-    if subject["kind"] != "ServiceAccount":
-        return subject["kind"], subject["name"]
+def _subject(subject: Json, namespace: str) -> tuple[tuple[str, str], str]:
+    kind, name = subject["kind"], subject["name"]
+    if kind != "ServiceAccount":
+        return (kind, name), f'{kind} "{name}"'
     home = subject.get("namespace") or namespace
-    return "User", f"{ACCOUNT_PREFIX}{home}:{subject['name']}"
+    key = "User", f"{ACCOUNT_PREFIX}{home}:{name}"
+    return key, f'{kind} "{name}/{home}"'

@@ -6,7 +6,7 @@ Semantics of rbac.authorization.k8s.io/v1 PolicyRule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = dict[str, Any]
@@ -152,6 +152,15 @@ def _covers_path(pattern: str, other: str) -> bool:
     return pattern.endswith(ALL) and other.rstrip(ALL).startswith(pattern[:-1])
 
 
+EVERYTHING = (
+    Rule(
+        *(frozenset((ALL,)) for _ in ("verbs", "groups", "resources")),
+    ),
+    Rule(frozenset((ALL,)), paths=frozenset((ALL,))),
+)
+"""What an administrator of the cluster has."""
+
+
 def uncovered(mine: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:
     """The atoms of the wanted rules that none of mine covers."""
     have = list(mine)
@@ -161,3 +170,14 @@ def uncovered(mine: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:
         for atom in rule.atoms()
         if not any(rule.covers(atom) for rule in have)
     ]
+
+
+def compact(atoms: Iterable[Rule]) -> list[Rule]:
+    """Atoms, with the verbs on the same resources put together."""
+    found: dict[Rule, frozenset[str]] = {}
+    for atom in atoms:
+        about = replace(atom, verbs=frozenset())
+        verbs = frozenset() if atom.paths else found.get(about, frozenset())
+        # Verbs on paths are told one by one, as a kube-apiserver does.
+        found[atom if atom.paths else about] = verbs | atom.verbs
+    return [replace(about, verbs=verbs) for about, verbs in found.items()]

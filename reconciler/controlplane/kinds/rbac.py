@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.controlplane.kinds.columns import AGE, NAME
 from reconciler.controlplane.kinds.model import Column, Hooks, ResourceKind
+from reconciler.controlplane.kinds.selectors import check_selector
 from reconciler.controlplane.schema import rbac as schemas
 from reconciler.controlplane.schema.errors import FieldError
 
@@ -71,7 +72,22 @@ def _check_role(role: Json, _old: Json | None) -> list[FieldError]:
     faults: list[FieldError] = []
     for index, rule in enumerate(role.get("rules") or ()):
         faults += _check_rule(rule, f"rules[{index}]", namespaced=namespaced)
-    return faults
+    return [*faults, *_check_aggregation(role.get("aggregationRule"))]
+
+
+def _check_aggregation(rule: Json | None) -> Iterator[FieldError]:
+    if rule is None:
+        return
+    path = "aggregationRule.clusterRoleSelectors"
+    selectors = rule.get("clusterRoleSelectors") or ()
+    if not selectors:
+        yield _required(
+            path,
+            "at least one clusterRoleSelector required if aggregationRule is "
+            "non-nil",
+        )
+    for index, selector in enumerate(selectors):
+        yield from check_selector(selector, f"{path}[{index}]")
 
 
 def _check_rule(

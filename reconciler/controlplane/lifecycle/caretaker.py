@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,11 @@ from reconciler.controlplane.kinds.builtin import (
     EVENTS,
     NAMESPACES,
 )
-from reconciler.controlplane.lifecycle import draining, ownership
+from reconciler.controlplane.lifecycle import (
+    aggregation,
+    draining,
+    ownership,
+)
 from reconciler.controlplane.lifecycle.accounts import (
     ACCOUNTS,
     DEFAULT,
@@ -66,6 +71,9 @@ class Caretaker:
         self._wake.set()
 
     def _on_commit(self, events: Sequence[Event]) -> None:
+        if any(e.stored.key.resource == aggregation.ROLES for e in events):
+            for role in aggregation.aggregates(self._cluster):
+                self._note(role)
         for event in events:
             key, data = event.stored.key, event.stored.data
             if event.deleted:
@@ -104,7 +112,8 @@ class Caretaker:
         """Work until cancelled."""
         read = self._cluster.store.read
         namespaces = [s.key for s in read.page(NAMESPACES, None).items]
-        for key in (*namespaces, *read.terminating(), *read.owned()):
+        roles = aggregation.aggregates(self._cluster)
+        for key in (*namespaces, *roles, *read.terminating(), *read.owned()):
             self._note(key)
         while True:
             await self._work_off()
@@ -122,7 +131,7 @@ class Caretaker:
         for key in keys:
             try:
                 await self._attend(key)
-            except ApiError:
+            except (ApiError, sqlite3.Error):
                 _LOG.warning("will look at %s again", key, exc_info=True)
                 loop = asyncio.get_running_loop()
                 loop.call_later(RETRY_SECONDS, self._note, key)
@@ -134,6 +143,8 @@ class Caretaker:
         metadata = live.object()["metadata"]
         if metadata.get("ownerReferences"):
             await ownership.check_owners(self._cluster, key)
+        if key.resource == aggregation.ROLES:
+            await aggregation.combine(self._cluster, key)
         if key.resource == DEFINITIONS and "deletionTimestamp" not in metadata:
             await draining.accept_again(self._cluster, key)
         if key.resource == NAMESPACES and "deletionTimestamp" not in metadata:
@@ -173,5 +184,5 @@ class Caretaker:
                 if store.current(expired[0]) is not None:
                     break  # writes fail: the disk is full, perhaps
             store.compact()
-        except ApiError:
+        except (ApiError, sqlite3.Error):
             _LOG.warning("expiry of events failed", exc_info=True)

@@ -82,19 +82,22 @@ def read_field(obj: Json, path: str) -> str:
 
 
 def parse_fields(
-    text: str, allowed: Iterable[str], rename: Sequence[tuple[str, str]] = ()
+    text: str,
+    allowed: Iterable[str] | None,
+    rename: Sequence[tuple[str, str]] = (),
 ) -> tuple[FieldTerm, ...]:
     """Parse a field selector.
 
     Args:
         text: Comma separated terms; a backslash escapes.
-        allowed: Paths that the kind supports.
+        allowed: Paths that the kind supports; None is any.
         rename: Pairs of a supported alias and the path it stands for.
 
     Raises:
         ApiError: 400, no selector, or an unsupported path.
     """
-    known, names = set(allowed), dict(rename)
+    known = None if allowed is None else set(allowed)
+    names = dict(rename)
     terms = []
     for part in re.findall(r"(?:[^,\\]|\\.)+", text):
         match = _FIELD.match(part.strip())
@@ -102,7 +105,7 @@ def parse_fields(
             msg = f"invalid selector: '{text}'; can't understand '{part}'"
             raise bad_request(msg)
         path, sign, value = match.groups()
-        if path not in known and path not in names:
+        if known is not None and path not in known and path not in names:
             msg = f"field label not supported: {path}"
             raise bad_request(msg)
         value = re.sub(r"\\(.)", r"\1", value)

@@ -15,6 +15,7 @@ from reconciler.controlplane.access.rules import Request
 from reconciler.controlplane.access.tokens import Tokens
 from reconciler.controlplane.admission.chain import Admission
 from reconciler.controlplane.errors import (
+    ApiError,
     Cause,
     bad_request,
     forbidden,
@@ -26,6 +27,7 @@ from reconciler.controlplane.kinds.model import ResourceKind
 from reconciler.controlplane.kinds.registry import Registry
 from reconciler.controlplane.objects import selection
 from reconciler.controlplane.objects.labels import parse_labels
+from reconciler.controlplane.objects.names import check_name
 from reconciler.controlplane.objects.strategy import FieldPolicy
 from reconciler.controlplane.route import Route
 from reconciler.controlplane.schema.errors import FieldError
@@ -249,7 +251,7 @@ def asked(method: str, route: Route, query: Mapping[str, str]) -> Request:
         verb = "watch"
     if not name:
         verb = _COLLECTIVE.get(verb, verb)
-        if verb in ("list", "watch", "deletecollection"):
+        if verb in ("list", "watch"):
             name = _only_name(query.get("fieldSelector", ""))
     namespace = route.namespace or ""
     if route.resource == "namespaces" and not route.group:
@@ -259,10 +261,14 @@ def asked(method: str, route: Route, query: Mapping[str, str]) -> Request:
     )
 
 
-def _only_name(selector: str) -> str:
+def _only_name(text: str) -> str:
     """The name that a list is limited to; rules can allow just that one."""
-    match = re.fullmatch(r"metadata\.name==?([^,=!\\]+)", selector)
-    return match[1] if match else ""
+    try:
+        terms = selection.parse_fields(text, None)
+    except ApiError:
+        return ""
+    name = selection.Selector(fields=terms).only_name() or ""
+    return "" if check_name(name, "", "path") else name
 
 
 def check_namespace(call: Call, name: str) -> None:

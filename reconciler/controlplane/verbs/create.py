@@ -53,7 +53,9 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
     name = obj["metadata"]["name"]
     check_namespace(call, name)
     _check_definition(call)
-    escalation.check(call.cluster.authorizer, call.user, kind, obj, None)
+    escalation.check(
+        call.cluster.authorizer, call.user, kind, obj, None, call.route.name
+    )
     key = Key(kind.resource, namespace or "", name)
     if call.store.current(key) is not None:
         raise already_exists(kind, name)

@@ -50,20 +50,26 @@ def _status(call: Call, spec: Json) -> Json:
 
 
 def _token(call: Call, spec: Json) -> Json:
-    audiences = tuple(_texts(spec, "audiences")) or (ISSUER,)
-    try:
-        user = call.cluster.authenticator.bearer(
-            _text(spec, "token"), audiences
+    token = _text(spec, "token")
+    if not token:
+        raise bad_request(
+            "token is required for TokenReview in authentication"
         )
+    asked = tuple(_texts(spec, "audiences")) or (ISSUER,)
+    try:
+        user, meant = call.cluster.authenticator.bearer(token, asked)
     except ApiError:
         return {"user": {}, "error": "invalid bearer token"}
-    status: Json = {"authenticated": True, "user": user.info()}
-    return status | (
-        {"audiences": list(audiences)} if spec.get("audiences") else {}
-    )
+    return {
+        "authenticated": True,
+        "user": user.info(),
+        "audiences": list(meant),
+    }
 
 
 def _rules(call: Call, namespace: str) -> Json:
+    if not namespace:
+        raise bad_request("no namespace on request")
     rules = call.cluster.authorizer.policy.rules_of(call.user, namespace)
     stored = [rule.stored() for rule in rules]
     return {

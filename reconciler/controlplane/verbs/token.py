@@ -7,7 +7,12 @@ from typing import Any
 
 from reconciler.controlplane.access.authenticator import BOUND_KINDS
 from reconciler.controlplane.access.tokens import ISSUER, Subject
-from reconciler.controlplane.errors import bad_request, invalid, not_found
+from reconciler.controlplane.errors import (
+    bad_request,
+    conflict,
+    invalid,
+    not_found,
+)
 from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.storage.record import Key
 from reconciler.controlplane.verbs.call import Answer, Call
@@ -17,6 +22,8 @@ Json = dict[str, Any]
 DEFAULT_SECONDS = 3600
 SHORTEST_SECONDS = 600
 LONGEST_SECONDS = 1 << 32
+_CORE = (None, "", "v1")
+_BINDABLE = " or ".join(BOUND_KINDS)
 
 
 def create(call: Call) -> Answer:
@@ -94,25 +101,31 @@ def _bound(call: Call, spec: Json) -> Json | None:
     reference = spec.get("boundObjectRef")
     if not reference:
         return None
-    resource = BOUND_KINDS.get(
-        reference.get("kind", "") if isinstance(reference, dict) else ""
-    )
+    if not isinstance(reference, dict):
+        raise bad_request("spec.boundObjectRef must be an object")
+    version, kind = reference.get("apiVersion"), reference.get("kind")
+    resource = BOUND_KINDS.get(str(kind)) if version in _CORE else None
     if resource is None:
-        shown = " or ".join(BOUND_KINDS)
-        msg = f"cannot bind a token to this object: its kind must be {shown}"
+        msg = (
+            f"cannot bind token for serviceaccount {call.route.name!r} to "
+            f"type {version or ''}, Kind={kind or ''}: only {_BINDABLE}"
+        )
         raise bad_request(msg)
     name = str(reference.get("name", ""))
     stored = call.store.current(
         Key(resource, call.route.namespace or "", name)
     )
     if stored is None:
-        kind = call.cluster.registry.stored(resource)
-        raise not_found(kind or call.kind, name)
+        raise not_found(
+            call.cluster.registry.stored(resource) or call.kind, name
+        )
     uid = stored.object()["metadata"]["uid"]
     if reference.get("uid") not in (None, "", uid):
-        msg = (
+        why = (
             f"the UID in the bound object reference ({reference['uid']}) does "
-            f"not match the UID in record ({uid})"
+            f"not match the UID in record. The object might have been deleted "
+            "and then recreated"
         )
-        raise bad_request(msg)
+        kind = call.cluster.registry.stored(resource)
+        raise conflict(kind or call.kind, name, why)
     return {"kind": reference["kind"], "name": name, "uid": uid}

@@ -86,7 +86,9 @@ async def replace(
     if gate is not None:
         await gate.validated(new, old)
         gate.unchanged(live)
-    escalation.check(call.cluster.authorizer, call.user, kind, new, old)
+    escalation.check(
+        call.cluster.authorizer, call.user, kind, new, old, call.route.name
+    )
     if not managed:
         new = ownership.record(call, old, new)
     if call.dry_run:

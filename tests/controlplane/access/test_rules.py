@@ -188,17 +188,6 @@ def test_a_binding_without_its_role_allows_nothing():
     assert not may(compile_policy([], [], [], [bound]))
 
 
-def test_aggregated_roles_have_the_rules_of_those_selected():
-    whole = role("whole", rule("delete", "core", "secrets"))
-    selector = {"matchLabels": {"part": "yes"}}
-    whole["aggregationRule"] = {"clusterRoleSelectors": [selector]}
-    bound = binding("b", "ClusterRole", "whole", BUILDER)
-    parts = [whole, role("p", READ, part="yes"), role("q", part="no")]
-    policy = compile_policy([], parts, [], [bound])
-    assert may(policy)
-    assert not may(policy, request_=Request("delete", "", "secrets"))
-
-
 @given(st.lists(rules, max_size=4), rules, requests)
 def test_one_more_rule_never_takes_anything_away(have, more, request_):
     def policy(parts):
