@@ -1,8 +1,8 @@
 """The git binary behind one adapter.
 
 Every call is bounded in time, asks nobody anything, runs no hook, reads no
-configuration of the user or the system and follows no submodule. Blocking:
-call it from a thread.
+configuration of the user or the system and follows no submodule by itself.
+Blocking: call it from a thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from reconciler.gitops.credentials import Credentials
 from reconciler.gitops.tree import SourceError
 
-_SETTINGS = {
+_SETTINGS: Mapping[str, str] = {
     "core.hooksPath": os.devnull,
     "core.askPass": "",
     "core.fsmonitor": "false",
@@ -115,8 +115,15 @@ class Git:
         *arguments: str,
         stdin: bytes = b"",
         extra: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> bytes:
         """Run one command and return what it printed.
+
+        Args:
+            arguments: the command and what follows it.
+            stdin: what it reads.
+            extra: more variables of its environment.
+            settings: more of its configuration.
 
         Raises:
             GitTimeoutError: it took too long.
@@ -124,7 +131,7 @@ class Git:
         """
         with self._access(arguments[0]) as access:
             given = access | dict(extra or {})
-            done = self._finish(arguments, stdin, given)
+            done = self._finish(arguments, stdin, given, settings or {})
         if done.code != 0:
             raise GitError(_message(arguments[0], done.err))
         return done.out
@@ -138,7 +145,7 @@ class Git:
             GitTimeoutError: it took too long.
             GitError: git does not run.
         """
-        return self._finish(arguments, b"", extra or {})
+        return self._finish(arguments, b"", extra or {}, {})
 
     @contextlib.contextmanager
     def _access(self, name: str) -> Iterator[dict[str, str]]:
@@ -153,8 +160,9 @@ class Git:
         arguments: tuple[str, ...],
         stdin: bytes,
         extra: Mapping[str, str],
+        settings: Mapping[str, str],
     ) -> Finished:
-        command = ["git", *self._settings(), *arguments]
+        command = ["git", *_options({**_SETTINGS, **settings}), *arguments]
         environment = self._environment() | dict(extra)
         try:
             process = subprocess.Popen(
@@ -189,10 +197,6 @@ class Git:
     def text(self, *arguments: str) -> str:
         """Like `run`, as stripped text."""
         return self.run(*arguments).decode("utf-8", "replace").strip()
-
-    def _settings(self) -> list[str]:
-        pairs = (f"{key}={value}" for key, value in _SETTINGS.items())
-        return [word for pair in pairs for word in ("-c", pair)]
 
     def _environment(self) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
@@ -230,6 +234,11 @@ class Git:
         if not target.is_file() or target.read_text() != text:
             target.write_text(text)
         return target
+
+
+def _options(settings: Mapping[str, str]) -> list[str]:
+    pairs = (f"{key}={value}" for key, value in settings.items())
+    return [word for pair in pairs for word in ("-c", pair)]
 
 
 def _quoted(path: str) -> str:

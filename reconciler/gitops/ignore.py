@@ -1,4 +1,4 @@
-"""Which files of a source are not read: the notation of .gitignore."""
+"""Which files of a source are not read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from reconciler.gitops.tree import SourceError
 
 def ignored_by(text: str | None) -> Callable[[str], bool]:
     """A test of paths, relative to the top of the source.
+
+    Args:
+        text: patterns in the notation of .gitignore.
 
     Raises:
         SourceError: a pattern cannot be understood.

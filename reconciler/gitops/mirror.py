@@ -5,26 +5,48 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
+from reconciler.gitops.contents import (
+    Entry,
+    Ignored,
+    blobs_here,
+    check_directories,
+    chosen,
+    is_built,
+    listed,
+    missing_folder,
+    outside,
+    read,
+    sizes_here,
+    touches,
+    within,
+)
 from reconciler.gitops.git import Git, GitError, GitTimeoutError, redact
 from reconciler.gitops.reference import HEADS, Reference, Target
 from reconciler.gitops.resource_source import GitReference
-from reconciler.gitops.tree import (
-    KUSTOMIZATIONS,
-    Limits,
-    SourceError,
-    Tree,
-    clean_folder,
-    is_configuration,
-    is_hidden,
-    refuse_link,
-)
+from reconciler.gitops.tree import Tree, clean_folder
 
 SHA = re.compile(r"^[0-9a-f]{40}$")
-Ignored = Callable[[str], bool]
+_NO_BLOBS = "--filter=blob:none"
+
+
+class Modules(Protocol):
+    """Brings what submodules hold."""
+
+    def expanded(
+        self,
+        remote: str,
+        entries: Sequence[Entry],
+        wanted: Callable[[str], bool],
+    ) -> list[Entry]:
+        """The entries, and those of wanted submodules in their place."""
+
+    def tidy(self) -> None:
+        """Drop what the revision had no use for."""
 
 
 def nothing_ignored(_path: str) -> bool:
@@ -42,6 +64,11 @@ class Mirror:
 
     git: Git
     reference: Reference = field(default=Reference(GitReference()))
+    partial: bool = False
+    """Whether files come when they are read, from servers that allow it."""
+
+    modules: Modules | None = None
+    """Brings submodules; None leaves them out."""
 
     @classmethod
     def of(cls, git: Git, branch: str) -> Mirror:
@@ -70,7 +97,8 @@ class Mirror:
         Raises:
             GitError: the remote cannot be read or lacks it.
         """
-        if not (self.git.directory / "HEAD").is_file():
+        usable = (self.git.directory / "HEAD").is_file()
+        if not usable or (self._mark.exists() and not self.partial):
             self._create()
         target = self.resolve() if self.reference.fixed else None
         try:
@@ -118,18 +146,62 @@ class Mirror:
             msg = f"{name} was not fetched: bad object"
             raise GitError(msg)
         # A damaged object shows now and not while the tree is read.
-        self.git.run("ls-tree", "-r", "-l", "-z", head)
+        listed(self.git, head, self)
         if target is None:
             branch = self.reference.wanted.branch
             return Target(branch, self.ref, head)
         return replace(target, commit=head)
 
     def _bring(self, refspec: str, *options: str) -> None:
+        if not self._filtered:
+            self._run_fetch(*options, self.git.remote, refspec)
+            return
+        self._run_fetch(
+            _NO_BLOBS, *options, "origin", refspec, settings=self._promisor
+        )
+
+    def _bring_blobs(self, shas: Sequence[str]) -> None:
+        """Blobs that an earlier fetch left out."""
+        settings = self._promisor | {"fetch.negotiationAlgorithm": "noop"}
+        asked = "".join(f"{sha}\n" for sha in shas).encode()
+        self._run_fetch(
+            _NO_BLOBS, "--stdin", "origin", stdin=asked, settings=settings
+        )
+
+    def _run_fetch(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.git.run(
             "fetch", "--no-tags", "--no-write-fetch-head",
-            "--no-recurse-submodules", "--force", "--quiet", *options,
-            self.git.remote, refspec,
+            "--no-recurse-submodules", "--force", "--quiet", *arguments,
+            stdin=stdin, settings=settings,
         )  # fmt: skip
+
+    @property
+    def _promisor(self) -> dict[str, str]:
+        """Makes of the remote one that has what the mirror lacks.
+
+        It is in no file of the mirror: otherwise any command that meets a
+        blob that is not here would ask the remote for it, one by one.
+        """
+        return {
+            "remote.origin.url": self.git.remote,
+            "remote.origin.promisor": "true",
+            "remote.origin.partialclonefilter": "blob:none",
+        }
+
+    @property
+    def _filtered(self) -> bool:
+        """Whether blobs are fetched apart from commits."""
+        return self.partial and self._mark.exists()
+
+    @property
+    def _mark(self) -> Path:
+        """Is there if the mirror lacks blobs that nobody asked for."""
+        return self.git.directory / "filtered"
 
     def _bring_commit(self, commit: str) -> None:
         """One commit alone, or all branches from a server that refuses."""
@@ -151,7 +223,7 @@ class Mirror:
         shallow = (self.git.directory / "shallow").is_file()
         return ("--unshallow",) if shallow else ()
 
-    def _create(self) -> None:
+    def _create(self, *, whole: bool = False) -> None:
         """An empty repository in place of whatever is there."""
         directory = self.git.directory
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +231,8 @@ class Mirror:
         Git(fresh, self.git.timeout).run(
             "init", "--bare", "--quiet", "--template=", "."
         )
+        if self.partial and not whole:
+            (fresh / self._mark.name).touch()
         shutil.rmtree(directory, ignore_errors=True)
         fresh.rename(directory)
 
@@ -191,6 +265,7 @@ class Mirror:
         folder: str,
         ignored: Ignored = nothing_ignored,
         label: str | None = None,
+        directories: Sequence[str] = (),
     ) -> Tree:
         """The configuration files below a folder of a commit.
 
@@ -199,89 +274,86 @@ class Mirror:
             folder: path inside the repository.
             ignored: which paths of the repository are not read.
             label: what stands in the revision; the branch by default.
+            directories: those that are read; empty: all.
 
         Raises:
             SourceError: no such folder, too large, or unreadable.
             UnsafePathError: a link or a path leads out of the tree.
         """
         below = clean_folder(folder)
-        entries = self._entries(commit, below)
-        whole = any(entry.path in KUSTOMIZATIONS for entry in entries)
+        beyond = outside(directories)
+        skipped = _either(beyond, ignored)
+        entries = self._entries(commit, below, skipped)
+        check_directories(entries, directories, commit)
+        if below and not any(e.path.startswith(f"{below}/") for e in entries):
+            raise missing_folder(below, commit)
+        whole = is_built(entries, below)
         overlay = below if whole else None
         if whole and below:
-            entries, below = self._entries(commit, ""), ""
-        prefix = f"{below}/" if below else ""
-        entries = [e for e in entries if not ignored(prefix + e.path)]
-        wanted = _select(entries, is_plain if whole else is_configuration)
-        files = self._blobs([(path, e.sha) for path, e in wanted.items()])
+            entries, below = self._entries(commit, "", skipped), ""
+        inside = [
+            e for e in entries if within(e.path, below) and not skipped(e.path)
+        ]
+        files = read(chosen(inside, whole=whole), below)
+        if self.modules is not None:
+            self.modules.tidy()
         label = label or self.reference.wanted.branch
         message = self.git.text("log", "-1", "--format=%B", commit, "--")
         return Tree(f"{label}@sha1:{commit}", files, message, overlay=overlay)
 
-    def _entries(self, commit: str, below: str) -> list[_Entry]:
-        treeish = f"{commit}:{below}" if below else commit
-        if below and self._kind(treeish) != "tree":
-            msg = f"folder {below} does not exist at {commit[:12]}"
-            raise SourceError(msg)
-        out = self.git.run("ls-tree", "-r", "-l", "-z", treeish)
-        return [_entry(line) for line in out.split(b"\0") if line]
+    def _entries(
+        self, commit: str, below: str, skipped: Ignored
+    ) -> list[Entry]:
+        """All names, and those of submodules that belong to the folder."""
+        entries = listed(self.git, commit, self)
+        if self.modules is None:
+            return entries
 
-    def _kind(self, treeish: str) -> str:
+        def wanted(path: str) -> bool:
+            return touches(path, below) and not skipped(f"{path}/")
+
+        return self.modules.expanded(self.git.remote, entries, wanted)
+
+    def sizes(self, commit: str, shas: Sequence[str]) -> Mapping[str, int]:
+        """Bytes of blobs of a commit; what is not here is brought.
+
+        A mirror from which they cannot be completed is cloned again.
+
+        Raises:
+            GitError: the remote does not have them.
+        """
+        found = self._completed(shas)
+        if len(found) < len(shas):
+            self._create(whole=True)
+            self._fetch(self.resolve() if self.reference.fixed else None)
+            found = sizes_here(self.git, shas)
+        if len(found) < len(shas):
+            lost = next(sha for sha in shas if sha not in found)
+            msg = f"{commit[:12]} was not fetched whole: bad object {lost}"
+            raise GitError(msg)
+        return found
+
+    def _completed(self, shas: Sequence[str]) -> Mapping[str, int]:
+        found = sizes_here(self.git, shas)
+        lost = [sha for sha in shas if sha not in found]
+        if not lost or not self._filtered:
+            return found
         try:
-            return self.git.text("cat-file", "-t", treeish)
+            self._bring_blobs(lost)
         except GitTimeoutError:
             raise
         except GitError:
-            return ""
+            return found  # servers may refuse to hand out single objects
+        return sizes_here(self.git, shas)
 
-    def _blobs(self, wanted: Sequence[tuple[str, str]]) -> dict[str, bytes]:
-        asked = "".join(f"{sha}\n" for _, sha in wanted).encode()
-        out = self.git.run("cat-file", "--batch", stdin=asked)
-        files, at = {}, 0
-        for path, sha in wanted:
-            end = out.index(b"\n", at)
-            name, kind, size = (*out[at:end].split(b" "), b"", b"")[:3]
-            if name.decode() != sha or kind != b"blob":
-                msg = f"git cat-file: {path}: bad object {sha}"
-                raise GitError(msg)
-            start = end + 1
-            files[path] = out[start : start + int(size)]
-            at = start + int(size) + 1
-        return files
+    def blobs(self, shas: Sequence[str]) -> Mapping[str, bytes]:
+        """Content of blobs that are here.
+
+        Raises:
+            GitError: one is damaged.
+        """
+        return blobs_here(self.git, shas)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    mode: str
-    sha: str
-    size: int
-    path: str
-
-
-def _entry(line: bytes) -> _Entry:
-    """One line of ``ls-tree -r -l -z``."""
-    head, _, path = line.partition(b"\t")
-    mode, _, sha, size = head.decode().split()
-    name = path.decode("utf-8", "surrogateescape")
-    return _Entry(mode, sha, 0 if size == "-" else int(size), name)
-
-
-def is_plain(path: str) -> bool:
-    """Whether kustomize may read a file: nothing hidden on the way."""
-    return not is_hidden(path)
-
-
-def _select(
-    entries: Sequence[_Entry], wanted: Callable[[str], bool]
-) -> dict[str, _Entry]:
-    limits = Limits()
-    chosen = {}
-    for entry in entries:
-        if entry.mode == "120000" and not is_hidden(entry.path):
-            raise refuse_link(entry.path)
-        if not entry.mode.startswith("100"):
-            continue
-        if wanted(entry.path):
-            limits.add(entry.path, entry.size)
-            chosen[entry.path] = entry
-    return chosen
+def _either(one: Ignored, other: Ignored) -> Ignored:
+    return lambda path: one(path) or other(path)

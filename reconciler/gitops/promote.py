@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from reconciler.engine.controller import Context, Objects
 from reconciler.engine.resource import ObjectKey
 from reconciler.gitops.build import Builder, BuildError
+from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.memory import Memory
 from reconciler.gitops.observation import Observation, Problem, WriteBackState
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.source import directories_of
 from reconciler.gitops.threads import Threads
 from reconciler.gitops.tree import SourceError, commit_of
 from reconciler.gitops.writeback import (
@@ -146,7 +148,7 @@ class Promoter:
     def _write(self, promotion: Promotion, builder: Builder) -> Outcome:
         spec = self.desired.spec
         mirror = self.memory.source.mirror(spec)
-        if mirror is None:
+        if mirror is None or spec.git is None:
             return Outcome(Decision.ABSENT)
         records = self.memory.records
         writer = Writer(
@@ -155,6 +157,8 @@ class Promoter:
             builder,
             spec.write_back,
             records.promotions.__contains__,
+            ignored_by(spec.git.ignore),
+            directories_of(spec),
         )
         with self.memory.source.alone():
             outcome = writer.write(promotion)

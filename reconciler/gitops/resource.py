@@ -472,6 +472,13 @@ class ConfigRepository(Resource):
             ),
             Rule(
                 at="spec",
+                rule="!self.writeBack.enabled || !has(self.git) || "
+                "!self.git.recurseSubmodules",
+                message="writeBack commits to the repository itself and to "
+                "no submodule: choose it or git.recurseSubmodules",
+            ),
+            Rule(
+                at="spec",
                 rule="!has(self.git) || !has(self.git.verify) || "
                 "self.git.verify.mode == 'HEAD' || "
                 "(!has(self.git.ref.commit) && (has(self.git.ref.name) "

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from reconciler.engine.resource import Part
 
+GIT_URL = (
+    r"^(https?://[^\s@/]+(/\S*)?"
+    r"|ssh://([^\s@:/]+@)?[^\s@/]+/\S+|file:///\S+)$"
+)
+DIRECTORY = r"^[^/\x00-\x1f][^\x00-\x1f]*$"
 REF_PATTERN = r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$"
+
+
+Directory = Annotated[
+    str, Field(min_length=1, max_length=1024, pattern=DIRECTORY)
+]
 
 
 class GitReference(Part):
@@ -98,8 +108,7 @@ class GitSource(Part):
     url: str = Field(
         min_length=1,
         max_length=2048,
-        pattern=r"^(https?://[^\s@/]+(/\S*)?"
-        r"|ssh://([^\s@:/]+@)?[^\s@/]+/\S+|file:///\S+)$",
+        pattern=GIT_URL,
         description="https://, ssh:// or file:// URL, without a password.",
     )
     ref: GitReference = Field(
@@ -121,6 +130,17 @@ class GitSource(Part):
         max_length=16384,
         description="Paths of the repository that are not read, in the "
         "notation of .gitignore.",
+    )
+    sparse_checkout: tuple[Directory, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Directories of the repository that are read; all if "
+        "there are none. Files outside of them are not fetched from servers "
+        "that allow it.",
+    )
+    recurse_submodules: bool = Field(
+        default=False,
+        description="Read submodules too.",
     )
     verify: Verify | None = Field(
         default=None,

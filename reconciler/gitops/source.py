@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reconciler.engine.resource import parse_duration
+from reconciler.gitops.contents import outside
 from reconciler.gitops.credentials import Credentials
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.git import Git
@@ -20,6 +21,7 @@ from reconciler.gitops.observation import UNVERIFIED, Problem
 from reconciler.gitops.plan import requested
 from reconciler.gitops.reference import Reference, Target
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
+from reconciler.gitops.submodules import Submodules
 from reconciler.gitops.tree import (
     SourceError,
     Tree,
@@ -93,7 +95,10 @@ class Source:
             until,
             credentials=self.credentials,
         )
-        return Mirror(git, Reference(spec.git.ref))
+        modules = None
+        if spec.git.recurse_submodules:
+            modules = Submodules(git, self.folder / "modules")
+        return Mirror(git, Reference(spec.git.ref), _partial(spec), modules)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -163,7 +168,7 @@ class Source:
     def _read(self, spec: ConfigRepositorySpec, *, whole: bool) -> None:
         self._refused = None
         try:
-            clean_folder(spec.path)
+            _check_paths(spec)
         except SourceError as error:
             self._problem = Problem("InvalidPath", str(error), terminal=True)
             return
@@ -193,7 +198,13 @@ class Source:
         target = mirror.bring()
         signed = self._verified(spec, mirror, target)
         ignored = ignored_by(spec.git.ignore if spec.git else None)
-        tree = mirror.export(target.commit, spec.path, ignored, target.label)
+        tree = mirror.export(
+            target.commit,
+            spec.path,
+            ignored,
+            target.label,
+            directories_of(spec),
+        )
         return replace(tree, signed=signed)
 
     def _verified(
@@ -236,6 +247,37 @@ class Source:
         who = self.credentials.digest if self.credentials else ""
         signers = self.policy.signers.digest if self.policy else ""
         return f"{spec.model_dump_json(include=parts)} {who} {signers}"
+
+
+def _partial(spec: ConfigRepositorySpec) -> bool:
+    """Whether only a part of the files is of use.
+
+    A commit of ours is made of the names of all objects, and git makes none
+    of those that it cannot look at.
+    """
+    if spec.git is None or spec.git.url.startswith("file:"):
+        return False
+    part = bool(spec.git.sparse_checkout) or clean_folder(spec.path) != ""
+    return part and not spec.write_back.enabled
+
+
+def directories_of(spec: ConfigRepositorySpec) -> list[str]:
+    """What is read of a Git source; empty: all, as with the top itself."""
+    found = spec.git.sparse_checkout if spec.git else ()
+    cleaned = [clean_folder(directory) for directory in found]
+    return cleaned if all(cleaned) else []
+
+
+def _check_paths(spec: ConfigRepositorySpec) -> None:
+    """Refuse what only a change of the spec can mend.
+
+    Raises:
+        SourceError: a path leads out of the source, or is never there.
+    """
+    folder = clean_folder(spec.path)
+    if outside(directories_of(spec))(folder):
+        msg = f"path {spec.path!r} is outside of git.sparseCheckout"
+        raise SourceError(msg)
 
 
 def local_path(spec: ConfigRepositorySpec) -> str | None:

@@ -11,16 +11,17 @@ from __future__ import annotations
 import enum
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.engine.resource import GROUP
 from reconciler.gitops.build import Builder
+from reconciler.gitops.contents import Ignored
 from reconciler.gitops.edit import EditError, ModelName, pin
 from reconciler.gitops.git import GitError
 from reconciler.gitops.manifest import DesiredObject, ObjectId
-from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.mirror import Mirror, nothing_ignored
 from reconciler.gitops.promotion import Promotion, is_recorded
 from reconciler.gitops.resource import WriteBack
 from reconciler.gitops.tree import clean_folder
@@ -126,6 +127,12 @@ class Writer:
     known: Callable[[str], bool]
     """Whether we ever pushed the promotion with that token."""
 
+    ignored: Ignored = nothing_ignored
+    """Which paths of the repository are not read."""
+
+    directories: Sequence[str] = ()
+    """Those that are read; empty: all."""
+
     def write(self, promotion: Promotion) -> Outcome:
         """Commit and push, on top of what others push meanwhile.
 
@@ -151,7 +158,9 @@ class Writer:
 
     def _files(self, head: str) -> Mapping[str, bytes]:
         """The files of a commit, if an object in them can be found again."""
-        tree = self.mirror.export(head, self.folder)
+        tree = self.mirror.export(
+            head, self.folder, self.ignored, directories=self.directories
+        )
         if tree.overlay is not None:
             msg = (
                 "spec.path is built by kustomize: what came out of it cannot "

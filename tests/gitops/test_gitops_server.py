@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,107 +16,7 @@ import pytest
 from reconciler.gitops.credentials import Credentials, CredentialsError
 from reconciler.gitops.git import Git, GitError
 from reconciler.gitops.mirror import Mirror
-
-
-class GitServer(ThreadingHTTPServer):
-    """``git http-backend`` behind a minimal CGI gateway."""
-
-    daemon_threads = True
-
-    def __init__(self, root: Path, port: int = 0) -> None:
-        self.root = root
-        self.cut_after: int | None = None
-        """Bytes of a pack after which the connection is dropped."""
-
-        self.authorization: str | None = None
-        """The header that is asked for."""
-
-        super().__init__(("127.0.0.1", port), _Gateway)
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/bare.git"
-
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self._thread.join(10)
-
-
-class _Gateway(BaseHTTPRequestHandler):
-    server: GitServer
-
-    def do_GET(self) -> None:
-        self._backend(b"")
-
-    def do_POST(self) -> None:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            self._backend(self._chunks())
-            return
-        size = int(self.headers.get("Content-Length", 0))
-        self._backend(self.rfile.read(size))
-
-    def _chunks(self) -> bytes:
-        found = b""
-        while size := int(self.rfile.readline(), 16):
-            found += self.rfile.read(size)
-            self.rfile.readline()
-        return found
-
-    def _backend(self, body: bytes) -> None:
-        wanted = self.server.authorization
-        if wanted and self.headers.get("Authorization") != wanted:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        path, _, query = self.path.partition("?")
-        environment = {
-            "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(self.server.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.receivepack",
-            "GIT_CONFIG_VALUE_0": "true",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }
-        done = subprocess.run(
-            ["git", "http-backend"],
-            input=body,
-            env=environment,
-            capture_output=True,
-            check=True,
-            timeout=30,
-        )
-        self._answer(done.stdout)
-
-    def _answer(self, output: bytes) -> None:
-        head, _, data = output.partition(b"\r\n\r\n")
-        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
-        found = {line[0]: line[1] for line in lines}
-        self.send_response(int(found.pop("Status", "200").split()[0]))
-        for name, value in found.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        cut = self.server.cut_after
-        if cut is not None and b"PACK" in data:
-            data = data[:cut]
-            self.close_connection = True
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+from tests.gitops.servers import GitServer
 
 
 @pytest.fixture
