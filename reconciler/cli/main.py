@@ -20,6 +20,7 @@ from reconciler.cli.options import add_common
 
 COMMANDS = (
     "up",
+    "bootstrap",
     "demo",
     "get",
     "tree",

@@ -11,61 +11,9 @@ import pytest
 from reconciler.gitops.credentials import Credentials, CredentialsError
 from reconciler.gitops.git import Git, GitError
 from reconciler.gitops.mirror import Mirror
+from tests.gitops.ssh_server import SshServer
 
 asyncssh = pytest.importorskip("asyncssh")
-
-
-class SshServer:
-    """Runs git for whoever has the right key."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.host = asyncssh.generate_private_key("ssh-ed25519")
-        self.user = asyncssh.generate_private_key("ssh-ed25519")
-        self.commands: list[str] = []
-        self.port = 0
-
-    async def start(self) -> None:
-        allowed = self.folder / "authorized_keys"
-        allowed.write_bytes(self.user.export_public_key())
-        self.server = await asyncssh.listen(
-            "127.0.0.1",
-            self.port,
-            server_host_keys=[self.host],
-            authorized_client_keys=str(allowed),
-            process_factory=self._serve,
-            encoding=None,
-        )
-        self.port = self.server.get_port()
-
-    async def _serve(self, process: Any) -> None:
-        self.commands.append(process.command)
-        child = await asyncio.create_subprocess_exec(
-            "sh",
-            "-c",
-            process.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        await process.redirect(
-            stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
-        )
-        code = await child.wait()
-        await process.stdout.drain()
-        process.exit(code)
-
-    async def stop(self) -> None:
-        self.server.close()
-        await self.server.wait_closed()
-
-    def known_hosts(self, host: Any = None) -> bytes:
-        key = (host or self.host).export_public_key().decode()
-        return f"[127.0.0.1]:{self.port} {key}".encode()
-
-    def identity(self, password: str | None = None) -> bytes:
-        found: bytes = self.user.export_private_key(passphrase=password)
-        return found
 
 
 @pytest.fixture

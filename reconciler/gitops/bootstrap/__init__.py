@@ -1,0 +1,1 @@
+"""From nothing to a repository that is followed: what `bootstrap` needs."""

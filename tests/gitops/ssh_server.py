@@ -1,0 +1,69 @@
+"""A real SSH server that runs git, for whoever has the right key."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+asyncssh = pytest.importorskip("asyncssh")
+
+
+class SshServer:
+    """Runs git for whoever has the right key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = asyncssh.generate_private_key("ssh-ed25519")
+        self.user = asyncssh.generate_private_key("ssh-ed25519")
+        self.commands: list[str] = []
+        self.port = 0
+
+        self.allow(self.user.export_public_key().decode())
+
+    def allow(self, public: str) -> None:
+        """Who may come in from the next connection on."""
+        (self.folder / "authorized_keys").write_text(public)
+
+    async def start(self) -> None:
+        allowed = self.folder / "authorized_keys"
+        self.server = await asyncssh.listen(
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self.host],
+            authorized_client_keys=str(allowed),
+            process_factory=self._serve,
+            encoding=None,
+        )
+        self.port = self.server.get_port()
+
+    async def _serve(self, process: Any) -> None:
+        self.commands.append(process.command)
+        child = await asyncio.create_subprocess_exec(
+            "sh",
+            "-c",
+            process.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await process.redirect(
+            stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
+        )
+        code = await child.wait()
+        await process.stdout.drain()
+        process.exit(code)
+
+    async def stop(self) -> None:
+        self.server.close()
+        await self.server.wait_closed()
+
+    def known_hosts(self, host: Any = None) -> bytes:
+        key = (host or self.host).export_public_key().decode()
+        return f"[127.0.0.1]:{self.port} {key}".encode()
+
+    def identity(self, password: str | None = None) -> bytes:
+        found: bytes = self.user.export_private_key(passphrase=password)
+        return found
