@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.search_index import run_on_index
 from reconciler.cli.session import DEFAULT_STATE
 from reconciler.engine.paths import StateDirectory
+from reconciler.retrieval.models import HASHING
 
 if TYPE_CHECKING:
     from reconciler.retrieval.build import BuildReport
     from reconciler.retrieval.embedder import Embedder
     from reconciler.retrieval.library import Library
 
-HASHING = "hashing"
 LOG_SECONDS = 5.0
 DESCRIPTION = """\
 Finds passages in .py (docstrings), .md, .rst and .txt files and in package
@@ -29,6 +30,7 @@ metadata. The first call builds an index below the state directory; later
 ones embed what changed. For example:
 
   reconciler search --in docs "What happens after kill -9?"
+  reconciler search -i handbook "What happens after kill -9?"
 """
 
 
@@ -36,11 +38,30 @@ def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "search",
-        help="find passages in a directory of documents",
+        help="find passages in a directory of documents or in an index",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("questions", metavar="QUESTION", nargs="+")
+    parser.add_argument(
+        "-i",
+        "--index",
+        metavar="NAME",
+        help="ask this VectorIndex; only -k, --mode, -o, --documents and "
+        "--no-rerank mean something then",
+    )
+    parser.add_argument(
+        "--documents",
+        metavar="PATTERN",
+        action="append",
+        help="of an index: only documents whose path is like 'docs/*'; may "
+        "be repeated",
+    )
+    parser.add_argument(
+        "--no-rerank",
+        action="store_true",
+        help="of an index: leave its reranker out",
+    )
     parser.add_argument(
         "--in",
         dest="source",
@@ -82,6 +103,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build what is to be built, then answer."""
+    if arguments.index is not None:
+        return run_on_index(arguments)
     try:
         from reconciler.retrieval.build import build
         from reconciler.retrieval.embedder import EmbedderError
@@ -118,10 +141,8 @@ def _name(sources: Sequence[Path]) -> str:
 
 def _embedder(arguments: argparse.Namespace, graphs: Path) -> Embedder:
     from reconciler.retrieval.embedder import HashingEmbedder
-    from reconciler.retrieval.sentence_embedder import (
-        SentenceEmbedder,
-        installed_model,
-    )
+    from reconciler.retrieval.models import installed_model
+    from reconciler.retrieval.sentence_embedder import SentenceEmbedder
 
     directory: Path | None = installed_model()
     if arguments.model is not None:

@@ -43,6 +43,8 @@ from reconciler.gitops.controller import (
 )
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.receiver import Receiver
+from reconciler.indexes.adapters import Adapters as IndexAdapters
+from reconciler.indexes.controller import VectorIndexController
 from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
@@ -196,6 +198,7 @@ def controllers(
         receiver: where pushes to config repositories are told.
     """
     feedback = FeedbackSource(node.postgres)
+    devices = DeviceProbe().choose
     return (
         ConfigRepositoryController(
             node.state.repositories,
@@ -215,11 +218,23 @@ def controllers(
                 node.artifacts,
                 node.server,
                 node.server.files,
-                DeviceProbe().choose,
+                devices,
             )
         ),
         TrainingScheduleController(feedback),
         ModelGenerationController(
             Adapters(node.executor, node.artifacts, feedback)
+        ),
+        VectorIndexController(
+            IndexAdapters(
+                place=node.place,
+                indexes=node.state.vector_indexes,
+                graphs=node.state.graphs,
+                datasets=node.state.datasets,
+                executor=node.executor,
+                postgres=node.postgres,
+                server=node.server,
+                devices=devices,
+            )
         ),
     )

@@ -60,6 +60,11 @@ class StateDirectory:
         return self.root / "indexes"
 
     @property
+    def vector_indexes(self) -> Path:
+        """Indexes of VectorIndex objects, by namespace and name."""
+        return self.root / "vectorindexes"
+
+    @property
     def graphs(self) -> Path:
         """Embedders, converted for a device."""
         return self.root / "graphs"

@@ -34,7 +34,7 @@ from reconciler.retrieval.library import (
     file_digest,
 )
 from reconciler.retrieval.passages import Passages, write_passages
-from reconciler.retrieval.source import Known, Scan, scan
+from reconciler.retrieval.source import Directories, Known, Scan, Source
 from reconciler.runs.protocol import write_atomically
 
 BATCH = 256
@@ -73,6 +73,31 @@ class BuildReport:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """How the next generation is made."""
+
+    embedder: Embedder
+    metric: str
+    chunking: str
+    model: str
+
+    @property
+    def vectors(self) -> str:
+        """Vectors and their codes may be reused if this is the same."""
+        identity = self.embedder.identity
+        return (
+            identity
+            if self.metric == "cosine"
+            else f"{identity} {self.metric}"
+        )
+
+    def made(self, manifest: GenerationManifest) -> bool:
+        """Whether a generation holds vectors that may be reused."""
+        same = manifest.embedder == self.embedder.identity
+        return same and manifest.metric == self.metric
+
+
+@dataclass(frozen=True)
 class _Current:
     """The generation that answers, found whole."""
 
@@ -83,20 +108,25 @@ class _Current:
 
 def build(
     library: Library,
-    source: Sequence[Path],
+    source: Sequence[Path] | Source,
     embedder: Embedder,
     progress: Progress | None = None,
     seconds: float = math.inf,
+    *,
+    metric: str = "cosine",
+    model: str = "",
 ) -> BuildReport:
-    """Bring an index up to date with some directories.
+    """Bring an index up to date with its documents.
 
     Args:
         library: where the index is.
-        source: the documents.
+        source: the documents, or the directories that they are in.
         embedder: makes the vectors.
         progress: called with texts embedded so far and all that are to be.
         seconds: of embedding, after which no further batch is begun. The
             generation holds what was done, shortest texts first.
+        metric: how vectors are compared: cosine, ip or l2.
+        model: where the embedder was loaded from; kept for readers.
 
     Raises:
         SourceError: a directory cannot be read.
@@ -104,19 +134,23 @@ def build(
         LibraryError: another process builds, or two texts share a digest.
         OSError: the disk refused; what answered before still does.
     """
+    if not isinstance(source, Source):
+        source = Directories(tuple(source))
+    wanted = _Wanted(embedder, metric, source.chunking.identity, model)
     with library.lock():
         report = BuildReport()
-        current = _current(library, embedder, report)
-        found = scan(source, current.known if current else None)
+        current = _current(library, wanted, report)
+        alike = current and current.manifest.chunking == wanted.chunking
+        found = source.scan(current.known if current and alike else None)
         _describe(report, found)
-        content = _content(embedder, found)
-        if current is not None and current.manifest.content == content:
+        content = _content(wanted, found)
+        if current is not None and _is_up_to_date(current, wanted, content):
             report.generation, report.changed = current.name, False
             report.reused = len({p.id for p in found.passages})
             return report
-        _begin(library, embedder, current, report)
+        _begin(library, wanted, current, report)
         texts = _texts(found.passages)
-        _embed(library, embedder, texts, report, seconds, progress)
+        _embed(library, wanted, texts, report, seconds, progress)
         path = library.building / PASSAGES
         path.unlink(missing_ok=True)
         write_passages(path, found.files, found.passages)
@@ -129,9 +163,17 @@ def build(
                 passages=report.passages,
                 passages_digest=file_digest(path),
                 built=datetime.now(UTC).isoformat(),
+                metric=metric,
+                chunking=wanted.chunking,
+                model=model,
             )
         )
         return report
+
+
+def _is_up_to_date(current: _Current, wanted: _Wanted, content: str) -> bool:
+    manifest = current.manifest
+    return manifest.content == content and manifest.model == wanted.model
 
 
 def _describe(report: BuildReport, found: Scan) -> None:
@@ -141,7 +183,7 @@ def _describe(report: BuildReport, found: Scan) -> None:
 
 
 def _current(
-    library: Library, embedder: Embedder, report: BuildReport
+    library: Library, wanted: _Wanted, report: BuildReport
 ) -> _Current | None:
     """The current generation, unless there is none that could be reused."""
     try:
@@ -150,8 +192,8 @@ def _current(
             return None
         manifest = library.checked_manifest(name)
         path = library.generation(name)
-        if manifest.embedder == embedder.identity:
-            with _vectors(path, embedder, read_only=True):
+        if wanted.made(manifest):
+            with _vectors(path, wanted, read_only=True):
                 pass
         with Passages(path / PASSAGES) as passages:
             return _Current(name, manifest, passages.known())
@@ -162,8 +204,8 @@ def _current(
         return None
 
 
-def _content(embedder: Embedder, found: Scan) -> str:
-    digest = hashlib.sha256(embedder.identity.encode())
+def _content(wanted: _Wanted, found: Scan) -> str:
+    digest = hashlib.sha256(wanted.vectors.encode())
     for path, checksum in sorted(found.files.items()):
         digest.update(f"\0{path}\0{checksum}".encode("utf-8", "replace"))
     # Not only the documents: how they are split may change too.
@@ -173,16 +215,16 @@ def _content(embedder: Embedder, found: Scan) -> str:
 
 def _begin(
     library: Library,
-    embedder: Embedder,
+    wanted: _Wanted,
     current: _Current | None,
     report: BuildReport,
 ) -> None:
     """Make `building` hold vectors of this embedder, as many as there are."""
     home = library.building
     owner = home / _OWNER
-    if owner.is_file() and owner.read_text() == embedder.identity:
+    if owner.is_file() and owner.read_text() == wanted.vectors:
         try:
-            with _vectors(home, embedder) as index:
+            with _vectors(home, wanted) as index:
                 report.notes.append(
                     f"a build that had been stopped goes on: {len(index)} "
                     "vectors were there"
@@ -193,23 +235,23 @@ def _begin(
     if home.exists():
         remove_tree(home)
     home.mkdir()
-    if current and current.manifest.embedder == embedder.identity:
+    if current and wanted.made(current.manifest):
         old = library.generation(current.name) / VECTORS
         shutil.copytree(old, home / VECTORS)
     # Last: without it a copy that was cut short is never taken up.
-    write_atomically(owner, embedder.identity)
+    write_atomically(owner, wanted.vectors)
 
 
 def _embed(
     library: Library,
-    embedder: Embedder,
+    wanted: _Wanted,
     texts: Mapping[int, str],
     report: BuildReport,
     seconds: float,
     progress: Progress | None,
 ) -> None:
     deadline = time.monotonic() + seconds
-    with _vectors(library.building, embedder) as index:
+    with _vectors(library.building, wanted) as index:
         held = index.ids()
         index.delete(np.setdiff1d(held, as_ids(list(texts))))
         missing = sorted(
@@ -221,7 +263,8 @@ def _embed(
             if time.monotonic() >= deadline:
                 break
             ids = missing[start : start + BATCH]
-            index.add(ids, embedder.embed([texts[id_] for id_ in ids]))
+            rows = wanted.embedder.embed([texts[id_] for id_ in ids])
+            index.add(ids, rows)
             report.embedded += len(ids)
             if progress is not None:
                 progress(report.embedded, len(missing))
@@ -239,8 +282,11 @@ def _texts(passages: Iterable[Passage]) -> dict[int, str]:
 
 
 def _vectors(
-    home: Path, embedder: Embedder, *, read_only: bool = False
+    home: Path, wanted: _Wanted, *, read_only: bool = False
 ) -> ExactIndex:
     return ExactIndex(
-        embedder.dim, "cosine", path=home / VECTORS, read_only=read_only
+        wanted.embedder.dim,
+        wanted.metric,
+        path=home / VECTORS,
+        read_only=read_only,
     )

@@ -29,6 +29,22 @@ _Documented = (
 
 
 @dataclass(frozen=True)
+class Chunking:
+    """How long passages are, in characters of their body."""
+
+    max_characters: int = MAX_CHARACTERS
+    min_characters: int = MIN_CHARACTERS
+
+    @property
+    def identity(self) -> str:
+        """Documents are split alike if this is the same."""
+        return f"{self.max_characters}/{self.min_characters}"
+
+
+DEFAULT_CHUNKING = Chunking()
+
+
+@dataclass(frozen=True)
 class Passage:
     """A piece of a document.
 
@@ -58,7 +74,9 @@ class Passage:
         return int.from_bytes(hashlib.sha256(data).digest()[:8]) >> 1
 
 
-def passages(path: str, text: str) -> list[Passage]:
+def passages(
+    path: str, text: str, chunking: Chunking = DEFAULT_CHUNKING
+) -> list[Passage]:
     """The passages of a document, in its order.
 
     Python files give their docstrings, package metadata its description,
@@ -66,13 +84,18 @@ def passages(path: str, text: str) -> list[Passage]:
     """
     name = PurePosixPath(path)
     if name.suffix == ".py":
-        return list(_docstrings(path, text))
+        return list(_docstrings(path, text, chunking))
     if name.name in ("METADATA", "PKG-INFO"):
-        return list(_metadata(path, text))
-    return list(_prose(path, text.splitlines(), 1, name.stem))
+        return list(_metadata(path, text, chunking))
+    return list(_prose(path, text.splitlines(), 1, name.stem, chunking))
 
 
-def _docstrings(path: str, text: str) -> Iterator[Passage]:
+def pieces(text: str, chunking: Chunking) -> Iterator[str]:
+    """A text cut at the ends of sentences, else of words, else anywhere."""
+    yield from _pieces(" ".join(text.split()), chunking)
+
+
+def _docstrings(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old escapes in old modules
@@ -81,23 +104,27 @@ def _docstrings(path: str, text: str) -> Iterator[Passage]:
         return
     name = PurePosixPath(path).with_suffix("")
     parts = name.parts[:-1] if name.name == "__init__" else name.parts
-    yield from _documented(path, tree, ".".join(parts))
+    yield from _documented(path, tree, ".".join(parts), chunking)
 
 
-def _documented(path: str, node: _Documented, name: str) -> Iterator[Passage]:
+def _documented(
+    path: str, node: _Documented, name: str, chunking: Chunking
+) -> Iterator[Passage]:
     found = ast.get_docstring(node, clean=False)
     if found is not None:
         place = node.body[0]
         text = inspect.cleandoc(found)
         end = place.end_lineno or place.lineno
-        for piece in _pieces(" ".join(text.split())):
+        for piece in pieces(text, chunking):
             yield Passage(path, place.lineno, end, name, piece)
     for child in node.body:
         if isinstance(child, _Documented) and not child.name.startswith("_"):
-            yield from _documented(path, child, f"{name}.{child.name}")
+            yield from _documented(
+                path, child, f"{name}.{child.name}", chunking
+            )
 
 
-def _metadata(path: str, text: str) -> Iterator[Passage]:
+def _metadata(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
     head, _, body = text.partition("\n\n")
     fields = dict(
         line.split(": ", 1) for line in head.splitlines() if ": " in line
@@ -105,13 +132,13 @@ def _metadata(path: str, text: str) -> Iterator[Passage]:
     name = fields.get("Name", PurePosixPath(path).parent.name)
     lines = head.count("\n") + 1
     summary = fields.get("Summary", "")
-    if len(summary) >= MIN_CHARACTERS:
+    if len(summary) >= chunking.min_characters:
         yield Passage(path, 1, lines, name, summary)
-    yield from _prose(path, body.splitlines(), lines + 2, name)
+    yield from _prose(path, body.splitlines(), lines + 2, name, chunking)
 
 
 def _prose(
-    path: str, lines: list[str], offset: int, name: str
+    path: str, lines: list[str], offset: int, name: str, chunking: Chunking
 ) -> Iterator[Passage]:
     title, start, block = name, 0, list[str]()
     for number, line in enumerate([*lines, ""]):
@@ -120,7 +147,7 @@ def _prose(
             start = start if block else number
             block.append(line)
             continue
-        for piece in _pieces(" ".join(" ".join(block).split())):
+        for piece in pieces(" ".join(block), chunking):
             yield Passage(
                 path, offset + start, offset + number - 1, title, piece
             )
@@ -129,22 +156,21 @@ def _prose(
             title = f"{name}, {heading.group(1)}"
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Text cut at the ends of sentences, else of words, else anywhere."""
-    piece = ""
+def _pieces(text: str, chunking: Chunking) -> Iterator[str]:
+    longest, piece = chunking.max_characters, ""
     for sentence in _SENTENCE_END.split(text):
-        if piece and len(piece) + len(sentence) >= MAX_CHARACTERS:
-            yield from _long_enough(piece)
+        if piece and len(piece) + len(sentence) >= longest:
+            yield from _long_enough(piece, chunking)
             piece = ""
         piece = f"{piece} {sentence}".strip()
-        while len(piece) > MAX_CHARACTERS:
-            space = piece.rfind(" ", 0, MAX_CHARACTERS + 1)
-            end = space if space > 0 else MAX_CHARACTERS
-            yield from _long_enough(piece[:end])
+        while len(piece) > longest:
+            space = piece.rfind(" ", 0, longest + 1)
+            end = space if space > 0 else longest
+            yield from _long_enough(piece[:end], chunking)
             piece = piece[end:].lstrip()
-    yield from _long_enough(piece)
+    yield from _long_enough(piece, chunking)
 
 
-def _long_enough(piece: str) -> Iterator[str]:
-    if len(piece) >= MIN_CHARACTERS:
+def _long_enough(piece: str, chunking: Chunking) -> Iterator[str]:
+    if piece and len(piece) >= chunking.min_characters:
         yield piece

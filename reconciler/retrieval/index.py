@@ -132,6 +132,10 @@ class ExactIndex:
         """The ids of all rows, ascending."""
         return self._contents.ids()
 
+    def rows(self) -> tuple[Ids, Floats]:
+        """Copies of all ids and of their vectors, shape (rows, dim)."""
+        return self._contents.live_rows()
+
     def add(self, ids: ArrayLike, vectors: ArrayLike) -> None:
         """Store vectors under ids; an id that exists gets the new vector.
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.artifacts.copying import remove_tree
+from reconciler.retrieval.chunking import DEFAULT_CHUNKING
 from reconciler.runs.protocol import sync_directory, write_atomically
 
 MANIFEST = "manifest.json"
@@ -67,6 +68,16 @@ class GenerationManifest(BaseModel):
     """SHA-256 of passages.db."""
     built: str
     """When, RFC 3339."""
+
+    metric: str = "cosine"
+    """How vectors are compared: cosine, ip or l2."""
+
+    chunking: str = DEFAULT_CHUNKING.identity
+    """How documents were split."""
+
+    model: str = ""
+    """Where the embedder was loaded from, for whoever answers questions;
+    empty if that was not said."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, get_args
 
-import numpy as np
-
+from reconciler.retrieval.arrays import Metric
 from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import Embedder
 from reconciler.retrieval.files import CorruptFileError
@@ -21,6 +20,8 @@ from reconciler.retrieval.library import (
     LibraryError,
 )
 from reconciler.retrieval.passages import Passages
+from reconciler.retrieval.recall import measured_recall
+from reconciler.retrieval.reference import keys, norms
 
 Mode = Literal["hybrid", "vector", "words"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -39,7 +40,9 @@ class Hit:
     Attributes:
         passage: with the document and the lines it came from.
         score: the sum of 1 / (60 + rank) over the ways that found it.
-        cosine: similarity of question and passage, if vectors found it.
+        cosine: similarity of question and passage, if vectors found it; in
+            an index of another metric their inner product, or minus their
+            squared distance.
         word_rank: its place by BM25, from 1, if words found it.
     """
 
@@ -52,8 +55,8 @@ class Hit:
 class Searcher:
     """The current generation of an index, open to read.
 
-    It goes on answering from that generation when a later one is built. To
-    be used by one thread at a time.
+    It goes on answering from that generation when a later one is built. Any
+    number of threads may search.
 
     Raises:
         LibraryError: nothing was built yet, or with another embedder.
@@ -76,15 +79,23 @@ class Searcher:
         self._embedder = embedder
         home = library.generation(name)
         try:
+            self._metric = Metric.named(self.manifest.metric)
             self._vectors = ExactIndex(
-                self.manifest.dim, path=home / VECTORS, read_only=True
+                self.manifest.dim,
+                self.manifest.metric,
+                path=home / VECTORS,
+                read_only=True,
             )
         except (CorruptFileError, FileNotFoundError) as error:
             raise DamagedError(str(error)) from error
         self._passages = Passages(home / PASSAGES)
 
     def search(
-        self, question: str, k: int = 10, mode: Mode = "hybrid"
+        self,
+        question: str,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        paths: Sequence[str] = (),
     ) -> list[Hit]:
         """The k best passages, best first; ties by the lower id.
 
@@ -92,6 +103,8 @@ class Searcher:
             question: in plain words.
             k: at least 1.
             mode: by vectors, by words (BM25), or both, their ranks fused.
+            paths: only in documents whose path matches one of these
+                patterns (`*`, `?`, `[a-z]`; `*` also matches slashes).
 
         Raises:
             ValueError: k or mode is none, or the question is empty.
@@ -105,12 +118,11 @@ class Searcher:
         if not question.strip():
             raise ValueError("the question is empty")
         depth = max(k, DEPTH)
-        cosines = self._by_vector(question, depth) if mode != "words" else {}
-        words = (
-            self._passages.with_words(question, depth)
-            if mode != "vector"
-            else []
-        )
+        cosines, words = dict[int, float](), list[int]()
+        if mode != "words":
+            cosines = self._by_vector(question, depth, paths)
+        if mode != "vector":
+            words = self._passages.with_words(question, depth, paths)
         if cosines:
             cosines |= self._pending(question, words)
         nearest = sorted(cosines, key=lambda id_: (-cosines[id_], id_))
@@ -120,8 +132,24 @@ class Searcher:
         return [
             Hit(passage, scores[id_], cosines.get(id_), ranks.get(id_))
             for id_ in best
-            if (passage := self._passages.get(id_)) is not None
+            if (passage := self._passages.get(id_, paths)) is not None
         ]
+
+    def sampled_recall(self, queries: int, k: int = 10) -> float | None:
+        """How much of what is nearest the index finds, by its own titles.
+
+        Args:
+            queries: how many titles are looked for.
+            k: places that are compared with a float64 scan of all rows.
+
+        Returns:
+            The mean share, 1 if exact; None if there is nothing to find.
+        """
+        titles = self._passages.titles(queries)
+        if not titles or not self._vectors.ids().size:
+            return None
+        asked = self._embedder.embed(titles)
+        return measured_recall(self._vectors, asked, k)
 
     def close(self) -> None:
         """Close the files."""
@@ -139,12 +167,16 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _by_vector(self, question: str, depth: int) -> dict[int, float]:
+    def _by_vector(
+        self, question: str, depth: int, paths: Sequence[str]
+    ) -> dict[int, float]:
+        within = self._passages.ids_in(paths) if paths else None
         ids, scores = self._vectors.search(
-            self._embedder.embed([question]), depth
+            self._embedder.embed([question]), depth, within
         )
+        sign = -1 if self._metric is Metric.L2 else 1
         pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
-        return {id_: score for id_, score in pairs if id_ >= 0}
+        return {id_: sign * score for id_, score in pairs if id_ >= 0}
 
     def _pending(
         self, question: str, words: Sequence[int]
@@ -166,9 +198,7 @@ class Searcher:
         rows = self._embedder.embed(
             [question, *(found[id_] for id_ in chosen)]
         )
-        norms = np.linalg.norm(rows, axis=1)
-        scale = np.maximum(norms[1:] * norms[0], np.finfo(np.float32).tiny)
-        cosines = rows[1:] @ rows[0] / scale
+        cosines = keys(rows[0], rows[1:], norms(rows[1:]), self._metric)
         return dict(zip(chosen, cosines.tolist(), strict=True))
 
 

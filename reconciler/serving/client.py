@@ -1,4 +1,4 @@
-"""Ask a serving process for a completion: plain, synchronous, stdlib."""
+"""Ask a serving process: plain, synchronous, standard library."""
 
 from __future__ import annotations
 
@@ -53,12 +53,23 @@ def request(
     Raises:
         CompletionError: see the class.
     """
+    return post(endpoint, "completions", body, timeout)
+
+
+def post(
+    endpoint: str, route: str, body: dict[str, Any], timeout: float = 60.0
+) -> dict[str, Any]:
+    """The whole answer of a route below /v1.
+
+    Raises:
+        CompletionError: see the class.
+    """
     base = endpoint.rstrip("/").removesuffix("/v1")
     if not base.startswith(("http://", "https://")):
         msg = f"{endpoint!r} is not an HTTP URL"
         raise CompletionError(msg)
     asked = urllib.request.Request(  # noqa: S310
-        f"{base}/v1/completions",
+        f"{base}/v1/{route}",
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )

@@ -99,13 +99,14 @@ def parse(body: Any) -> CompletionRequest:
     try:
         request = CompletionRequest.model_validate(fields)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid(error) from error
     if "" in request.stop:
         raise ApiError(400, "stop: an empty string", param="stop")
     return request
 
 
-def _invalid(error: ValidationError) -> ApiError:
+def invalid(error: ValidationError) -> ApiError:
+    """The error that names the first parameter that is wrong."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else None
     if first["type"] == "extra_forbidden":

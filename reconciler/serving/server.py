@@ -25,7 +25,10 @@ from reconciler.engine.conditions import timestamp
 from reconciler.runs import lock
 from reconciler.serving.api import Api
 from reconciler.serving.documents import ServerInfo, ServingState
+from reconciler.serving.index_documents import IndexFiles
+from reconciler.serving.index_watch import IndexFleet
 from reconciler.serving.process import LOOPBACK, start_ticks
+from reconciler.serving.search_endpoint import SearchEndpoint
 from reconciler.serving.watch import Fleet
 
 SHUTDOWN_SECONDS = 5.0
@@ -42,7 +45,8 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     fleet = Fleet(state, tuple(roots))
-    api = Api(fleet.rollouts)
+    indexes = IndexFleet(IndexFiles(state.root))
+    api = Api(fleet.rollouts, search=SearchEndpoint(indexes.rollouts))
     runner = web.AppRunner(
         api.application(),
         access_log=None,
@@ -53,10 +57,12 @@ async def serve(
     await web.SockSite(runner, listener).start()
     state.write_server(_info(host, listener.getsockname()[1]))
     try:
-        await fleet.follow(stop)
+        async with asyncio.TaskGroup() as following:
+            following.create_task(fleet.follow(stop))
+            following.create_task(indexes.follow(stop))
     finally:
         await runner.cleanup()
-        api.admission.close()
+        api.close()
 
 
 def listen(host: str, port: int, before: ServerInfo | None) -> socket.socket:

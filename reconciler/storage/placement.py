@@ -1,4 +1,4 @@
-"""Which node a layout, and what is stored in it, belongs to. Pure."""
+"""Which node an object, and what is stored for it, belongs to. Pure."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class Place:
         home = self._home(layout)
         return home == self.node or (self.alone and home is None)
 
+    def may_keep(self, named: str | None, recorded: str | None) -> bool:
+        """Whether an object of any kind is kept here, or may begin to be.
+
+        Args:
+            named: the node that its spec names.
+            recorded: the node that its status tells of.
+        """
+        return self._home_of(named, recorded) in {None, self.node}
+
     def _home(self, layout: DatasetLayout) -> str | None:
-        named = layout.spec.target.node
-        return named if self.alone else named or layout.status.node
+        return self._home_of(layout.spec.target.node, layout.status.node)
+
+    def _home_of(self, named: str | None, recorded: str | None) -> str | None:
+        return named if self.alone else named or recorded

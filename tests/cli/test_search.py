@@ -82,7 +82,7 @@ def test_mistakes_are_named(ask, docs, tmp_path, capsys) -> None:
 
 def test_without_a_model_it_says_so(docs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "reconciler.retrieval.sentence_embedder.installed_model", lambda: None
+        "reconciler.retrieval.models.installed_model", lambda: None
     )
     words = ["--state", str(tmp_path / "s"), "search", "--in", str(docs)]
     assert main([*words, "water"]) == 0

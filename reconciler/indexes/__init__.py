@@ -1,0 +1,1 @@
+"""VectorIndex: documents that are searchable, kept up to date."""

@@ -1,0 +1,170 @@
+"""One generation of an index, open to answer, and how it is let go.
+
+Requests lend it while they work. The one that took its place closes it, and
+the files stay open until the last request has given it back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.retrieval.cross_encoder import CrossEncoder, read_pair_recipe
+from reconciler.retrieval.embedder import Embedder, EmbedderError
+from reconciler.retrieval.library import (
+    GenerationManifest,
+    Library,
+    LibraryError,
+)
+from reconciler.retrieval.models import HASHING
+from reconciler.retrieval.opening import open_embedder
+from reconciler.retrieval.reranking import Ranked, Reranker, reranked
+from reconciler.retrieval.search import Mode, Searcher
+from reconciler.serving.index_documents import DesiredIndex
+
+_TRIES = 3
+"""While generations come faster than one is opened."""
+
+
+class OpeningError(Exception):
+    """An index cannot be opened, and why."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of an index."""
+
+    text: str
+    k: int
+    mode: Mode = "hybrid"
+    paths: Sequence[str] = ()
+    rerank: bool = True
+    """Whether the index's reranker, if it has one, judges the best again."""
+
+
+class OpenIndex:
+    """A generation with its embedder and reranker; safe for any thread."""
+
+    def __init__(
+        self,
+        desired: DesiredIndex,
+        searcher: Searcher,
+        reranker: Reranker | None,
+    ) -> None:
+        self.desired = desired
+        self.generation = searcher.generation
+        self._searcher, self._reranker = searcher, reranker
+        self._lock = threading.Lock()
+        self._lent, self._retired = 0, False
+
+    @property
+    def reranks(self) -> bool:
+        """Whether there is a reranker."""
+        return self._reranker is not None
+
+    @contextmanager
+    def lent(self) -> Iterator[bool]:
+        """Keep the files open meanwhile; False if they are closed."""
+        with self._lock:
+            alive = not self._retired
+            self._lent += alive
+        try:
+            yield alive
+        finally:
+            with self._lock:
+                self._lent -= alive
+                last = alive and self._retired and self._lent == 0
+            if last:
+                self._searcher.close()
+
+    def retire(self) -> None:
+        """Close the files, now or when the last request is done."""
+        with self._lock:
+            last = not self._retired and self._lent == 0
+            self._retired = True
+        if last:
+            self._searcher.close()
+
+    def answer(self, question: Question) -> list[Ranked]:
+        """The best passages, best first.
+
+        Raises:
+            EmbedderError: the device failed.
+        """
+        depth, reranker = question.k, self._reranker
+        if not question.rerank:
+            reranker = None
+        if reranker is not None and self.desired.reranking is not None:
+            depth = max(depth, self.desired.reranking.depth)
+        hits = self._searcher.search(
+            question.text, depth, question.mode, question.paths
+        )
+        return reranked(question.text, hits, reranker)[: question.k]
+
+
+@dataclass
+class Opener:
+    """Opens generations; models are kept from one to the next."""
+
+    _embedder: tuple[object, Embedder] | None = None
+    _reranker: tuple[object, Reranker] | None = None
+    """Each with what it was made from."""
+
+    def open(self, desired: DesiredIndex) -> OpenIndex:
+        """Open the generation that the pointer names.
+
+        Raises:
+            OpeningError: it cannot be opened.
+        """
+        try:
+            searcher = self._open(desired)
+            return OpenIndex(desired, searcher, self._reranker_of(desired))
+        except (LibraryError, EmbedderError, OSError, ValueError) as error:
+            raise OpeningError(str(error)) from error
+        except ImportError as error:
+            msg = f"{error.name} is not installed"
+            raise OpeningError(msg) from error
+
+    def _open(self, desired: DesiredIndex) -> Searcher:
+        library = Library(Path(desired.root))
+        for attempt in range(_TRIES):
+            name = library.current()
+            if name is None:
+                msg = f"{desired.root}: nothing was built here yet"
+                raise OpeningError(msg)
+            try:
+                manifest = library.checked_manifest(name)
+                embedder = self._embedder_of(desired, manifest)
+                return Searcher(library, embedder)
+            except LibraryError:
+                # Removed while it was opened: there are newer ones.
+                if library.current() == name or attempt == _TRIES - 1:
+                    raise
+        raise AssertionError
+
+    def _embedder_of(
+        self, desired: DesiredIndex, manifest: GenerationManifest
+    ) -> Embedder:
+        model = manifest.model or HASHING
+        wanted = (model, desired.graphs, desired.device)
+        kept = self._embedder
+        if kept is not None and kept[0] == wanted:
+            embedder = kept[1]
+            if embedder.identity == manifest.embedder:
+                return embedder
+        made = open_embedder(model, Path(desired.graphs), desired.device)
+        self._embedder = (wanted, made)
+        return made
+
+    def _reranker_of(self, desired: DesiredIndex) -> Reranker | None:
+        if desired.reranking is None:
+            return None
+        path = Path(desired.reranking.path)
+        wanted = (path, read_pair_recipe(path).digest, desired.device)
+        if self._reranker is None or self._reranker[0] != wanted:
+            made = CrossEncoder(path, Path(desired.graphs), desired.device)
+            self._reranker = (wanted, made)
+        return self._reranker[1]
