@@ -17,6 +17,7 @@ from reconciler.controlplane.access.authorizer import Authorizer
 from reconciler.controlplane.access.tokens import Tokens
 from reconciler.controlplane.admission.chain import Admission
 from reconciler.controlplane.app import Api
+from reconciler.controlplane.files import write_private
 from reconciler.controlplane.kinds import definitions
 from reconciler.controlplane.kinds.builtin import (
     DEFINITIONS,
@@ -118,12 +119,24 @@ class ControlPlane:
 
     async def _start(self) -> None:
         refuse_broken(self._state)
+        with credentials.Identity(
+            self._state / "identity", self._names
+        ) as identity:
+            await self._open(identity)
+            shown = await asyncio.to_thread(identity.complete)
+        await self._serve(shown)
+
+    async def _open(self, identity: credentials.Identity) -> None:
         self._store = Store(self._state / "objects.sqlite3", self._history)
-        identity = credentials.ensure(self._state / "identity", self._names)
         cluster = _cluster(self._store, identity)
         self._cluster = cluster
         _serve_definitions(cluster)
         await _ensure_objects(cluster)
+
+    async def _serve(self, shown: credentials.Credentials) -> None:
+        cluster = self._cluster
+        if cluster is None:
+            raise RuntimeError("the store is not open")
         caretaker = Caretaker(cluster)
         listener = self._listen()
         port = listener.getsockname()[1]
@@ -139,18 +152,18 @@ class ControlPlane:
         )
         await self._runner.setup()
         site = web.SockSite(
-            self._runner, listener, ssl_context=identity.context()
+            self._runner, listener, ssl_context=shown.context()
         )
         await site.start()
         self._caretaker = asyncio.create_task(caretaker.run())
         self._url = f"https://{address}"
         for file, text in (("port", str(port)), ("url", self._url)):
-            credentials.write_private(self._state / file, text.encode())
+            write_private(self._state / file, text.encode())
         self._kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-        credentials.write_private(
+        write_private(
             self._kubeconfig,
             credentials.kubeconfig(
-                self._url, identity.authority, {"token": identity.token}
+                self._url, shown.authority, {"token": shown.token}
             ),
         )
 
@@ -233,7 +246,7 @@ def _serve_definitions(cluster: Cluster) -> None:
     hub.listen(on_commit)
 
 
-def _cluster(store: Store, identity: credentials.Credentials) -> Cluster:
+def _cluster(store: Store, identity: credentials.Identity) -> Cluster:
     tokens = Tokens(identity.account_key)
     return Cluster(
         store,
