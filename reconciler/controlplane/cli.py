@@ -169,6 +169,7 @@ def _run_serve(options: argparse.Namespace) -> int:
         options.kubeconfig,
         host=str(host),
         names=names,
+        holder="`reconciler controlplane serve`",
     )
     asyncio.run(_serve(plane))
     return 0

@@ -25,7 +25,11 @@ from reconciler.controlplane.kinds.builtin import (
 )
 from reconciler.controlplane.lifecycle import aggregation
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
-from reconciler.controlplane.lock import LockedError, StateLock
+from reconciler.controlplane.lock import (
+    CONTROL_PLANE,
+    LockedError,
+    StateLock,
+)
 from reconciler.controlplane.objects import form, strategy
 from reconciler.controlplane.storage.database import StorageError
 from reconciler.controlplane.storage.intact import refuse_broken
@@ -57,6 +61,7 @@ class ControlPlane:
             this one. Needed, and only allowed, if ``host`` is no loopback
             address.
         history: Revisions that watches can resume from.
+        holder: What others are told who find the directory in use.
 
     Raises:
         ValueError: ``host`` and ``names`` do not go together.
@@ -71,6 +76,7 @@ class ControlPlane:
         host: str = credentials.ADDRESS,
         names: Sequence[str] = (),
         history: int = HISTORY,
+        holder: str = CONTROL_PLANE,
     ) -> None:
         if ipaddress.ip_address(host).is_loopback == bool(names):
             which = "a" if names else "not a"
@@ -82,6 +88,7 @@ class ControlPlane:
         self._port = port
         self._host = host
         self._history = history
+        self._holder = holder
         self._kubeconfig = kubeconfig or state / "kubeconfig"
         self._lock: StateLock | None = None
         self._store: Store | None = None
@@ -110,7 +117,7 @@ class ControlPlane:
             OSError: The port cannot be had.
         """
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = StateLock(self._state)
+        self._lock = StateLock(self._state, self._holder)
         try:
             await self._start()
         except BaseException:

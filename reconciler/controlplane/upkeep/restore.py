@@ -88,7 +88,7 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
     """
     state = state.resolve()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = StateLock(state)
+    lock = StateLock(state, "`reconciler controlplane restore`")
     try:
         if _content(state) and not replace:
             msg = f"{state} is not empty; --replace moves its content aside"
