@@ -1,4 +1,4 @@
-"""One `reconciler up` per state directory."""
+"""One process of ours per state directory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.cli.errors import CommandError
 
 _POLL_SECONDS = 0.5
+_LONGEST = 256
 logger = logging.getLogger(__name__)
 
 
@@ -21,8 +22,12 @@ class InUseError(CommandError):
 
 
 @contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
+def exclusive(directory: Path, holder: str) -> Iterator[None]:
     """Hold the directory's lock; it vanishes with the process.
+
+    Args:
+        directory: the directory; made if it is absent.
+        holder: who holds it, as the others are told.
 
     Raises:
         InUseError: another process holds it.
@@ -37,23 +42,26 @@ def exclusive(directory: Path) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.read(handle, 32).decode().strip() or "unknown"
+        known = os.read(handle, _LONGEST).decode(errors="replace").strip()
         os.close(handle)
+        number, _, other = known.partition(" ")
         msg = (
-            f"another `reconciler up` (pid {owner}) runs in {directory}; "
-            "stop it or choose another --state"
+            f"{directory} is in use by {other or 'another process'} (pid "
+            f"{number or 'unknown'}); stop it or choose another --state"
         )
         raise InUseError(msg) from None
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(handle, f"{os.getpid()} {holder}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
 
 
 @asynccontextmanager
-async def exclusive_when_free(directory: Path) -> AsyncIterator[None]:
+async def exclusive_when_free(
+    directory: Path, holder: str
+) -> AsyncIterator[None]:
     """Hold the directory's lock as soon as nobody else does.
 
     Raises:
@@ -63,7 +71,7 @@ async def exclusive_when_free(directory: Path) -> AsyncIterator[None]:
         told = False
         while True:
             try:
-                held.enter_context(exclusive(directory))
+                held.enter_context(exclusive(directory, holder))
                 break
             except InUseError as error:
                 if not told:

@@ -140,7 +140,7 @@ async def _alone(state: StateDirectory, node: Any) -> AsyncIterator[None]:
     """
     from reconciler.cli.lock import exclusive_when_free
 
-    async with exclusive_when_free(state.root):
+    async with exclusive_when_free(state.root, "`reconciler operator`"):
         try:
             yield
         finally:

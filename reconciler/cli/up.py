@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from reconciler.gitops.receiver import Receiver
 from reconciler.runs.supervisor import GRACE_SECONDS
 
+HOLDER = "`reconciler up`"
+"""Who holds a state directory, as others are told."""
+
 RUN_GRACE_SECONDS = GRACE_SECONDS + 5.0
 """What a run's supervisor gives its worker, and a little more."""
 
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = StateDirectory(root.resolve())
     try:
         with (
-            exclusive(state.root),
+            exclusive(state.root, HOLDER),
             _api_server(state, arguments) as kubeconfig,
         ):
             return asyncio.run(_up(state, kubeconfig, arguments, started))
@@ -162,7 +165,10 @@ def _api_server(
     from reconciler.controlplane.thread import ControlPlaneThread
 
     plane = ControlPlaneThread(
-        state.controlplane, port=arguments.port, kubeconfig=state.kubeconfig
+        state.controlplane,
+        port=arguments.port,
+        kubeconfig=state.kubeconfig,
+        holder=HOLDER,
     )
     try:
         plane.start()

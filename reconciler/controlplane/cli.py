@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.controlplane import credentials
+from reconciler.controlplane.files import write_private
 from reconciler.controlplane.server import (
     ControlPlane,
     LockedError,
@@ -27,6 +28,9 @@ _REMOTE = """\
 If that is wanted, add --remote-name NAME with the host name or address that
 they use (repeatable). They need the token of the kubeconfig that is written,
 or a certificate made by `reconciler controlplane user`."""
+
+_LONGEST_NAME = 64
+"""Of a common name and an organization in a certificate (RFC 5280)."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +169,7 @@ def _run_serve(options: argparse.Namespace) -> int:
         options.kubeconfig,
         host=str(host),
         names=names,
+        holder="`reconciler controlplane serve`",
     )
     asyncio.run(_serve(plane))
     return 0
@@ -172,8 +177,13 @@ def _run_serve(options: argparse.Namespace) -> int:
 
 def _run_user(options: argparse.Namespace) -> int:
     identity = options.state / "identity"
-    if options.days < 1:
-        return _refused("--days must be at least 1", 2)
+    if not 1 <= options.days <= credentials.VALID_DAYS:
+        why = f"--days must be from 1 to {credentials.VALID_DAYS}"
+        return _refused(why, 2)
+    for text in (options.name, *options.group):
+        if not 1 <= len(text) <= _LONGEST_NAME:
+            why = f"{text!r} must have from 1 to {_LONGEST_NAME} characters"
+            return _refused(why, 2)
     try:
         url = (options.state / "url").read_text()
         authority = (identity / "ca.crt").read_bytes()
@@ -187,7 +197,7 @@ def _run_user(options: argparse.Namespace) -> int:
         )
         return _refused(why, 1)
     config = credentials.kubeconfig(url, authority, user)
-    credentials.write_private(options.output, config)
+    write_private(options.output, config)
     sys.stdout.write(f"{options.output}: {options.name} at {url}\n")
     return 0
 

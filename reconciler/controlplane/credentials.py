@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import os
 import secrets
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+from reconciler.controlplane.files import sync, write_private
+from reconciler.controlplane.issuing import Issuing
 
 Json = dict[str, Any]
 
@@ -36,9 +39,6 @@ class Credentials:
     """The CA's certificate in PEM."""
 
     token: str
-    account_key: Path
-    """Signs the tokens of ServiceAccounts; made when first needed."""
-
     clients: Path
     """The certificate of the CA that signs the certificates of clients."""
 
@@ -53,34 +53,96 @@ class Credentials:
         return context
 
 
-def ensure(directory: Path, names: Sequence[str] = ()) -> Credentials:
-    """Load the credentials of a state directory, or make them.
+class Identity:
+    """The files of a state directory that say who its server is.
+
+    What is missing or about to end is made anew by another process, which
+    works from the first moment on; `complete` waits for it.
 
     Args:
-        directory: Where they are kept.
+        directory: Where they are kept; made if it is absent.
         names: Host names and addresses, beside those of loopback, that the
             server's certificate is for.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    expiry, token = directory / "expiry", directory / "token"
-    if not _valid(expiry, names):
-        _issue(directory, names)
-        until = dt.datetime.now(dt.UTC) + dt.timedelta(days=VALID_DAYS)
-        lines = [until.isoformat(), *names]
-        write_private(expiry, "\n".join(lines).encode())
-    clients = directory / CLIENT_CA
-    if not clients.with_suffix(".crt").exists():
-        _make_client_authority(clients)
-    if not token.exists():
-        write_private(token, secrets.token_urlsafe(32).encode())
-    return Credentials(
-        directory / "server.crt",
-        directory / "server.key",
-        (directory / "ca.crt").read_bytes(),
-        token.read_text().strip(),
-        directory / "accounts.key",
-        clients.with_suffix(".crt"),
-    )
+
+    def __init__(self, directory: Path, names: Sequence[str] = ()) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._names = tuple(names)
+        self._clients = directory / f"{CLIENT_CA}.crt"
+        self._expiry = directory / "expiry"
+        self.account_key = directory / "accounts.key"
+        self.token = _token(directory / "token")
+        self._issuing = self._begin()
+
+    def _begin(self) -> Issuing | None:
+        clients = not self._clients.exists()
+        server = not _valid(self._expiry, self._names)
+        if not clients and not server:
+            return None
+        names = [*_NAMES, *self._names] if server else None
+        return Issuing(names, clients=clients, days=VALID_DAYS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._issuing is not None:
+            self._issuing.__exit__(kind, error, trace)
+
+    def complete(self) -> Credentials:
+        """Wait for what is being made, and keep it.
+
+        Killed at any point, the next start makes again what is incomplete.
+
+        Raises:
+            IssuingError: The other process failed.
+            OSError: The files cannot be written.
+        """
+        if self._issuing is not None:
+            self._keep(self._issuing.answer())
+        return Credentials(
+            self._directory / "server.crt",
+            self._directory / "server.key",
+            (self._directory / "ca.crt").read_bytes(),
+            self.token,
+            self._clients,
+        )
+
+    def _keep(self, made: Mapping[str, bytes]) -> None:
+        renewed = "server.crt" in made
+        if renewed:
+            # While there is no expiry, the files may be of different makes.
+            self._expiry.unlink(missing_ok=True)
+            sync(self._directory)
+        # Certificates last: where one is, its key is too.
+        for name, content in sorted(made.items(), reverse=True):
+            write_private(self._directory / name, content)
+        if renewed:
+            until = dt.datetime.now(dt.UTC) + dt.timedelta(days=VALID_DAYS)
+            lines = [until.isoformat(), *self._names]
+            write_private(self._expiry, "\n".join(lines).encode())
+
+
+def ensure(directory: Path, names: Sequence[str] = ()) -> Credentials:
+    """Load the credentials of a state directory, or make them.
+
+    Raises:
+        IssuingError, OSError: As `Identity.complete`.
+    """
+    with Identity(directory, names) as identity:
+        return identity.complete()
+
+
+def _token(path: Path) -> str:
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32).encode())
+    return path.read_text().strip()
 
 
 def _valid(expiry: Path, names: Sequence[str]) -> bool:
@@ -92,50 +154,6 @@ def _valid(expiry: Path, names: Sequence[str]) -> bool:
         return False
     left = until - dt.datetime.now(dt.UTC)
     return left > dt.timedelta(days=RENEW_DAYS) and set(names) <= set(known)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once; only its owner can read it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-    )
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _issue(directory: Path, names: Sequence[str]) -> None:
-    # Loaded only here: it would cost every later start a tenth of a second.
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from reconciler.controlplane import certificates
-
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    authority = certificates.authority(authority_key, VALID_DAYS)
-    server = certificates.server(
-        server_key, authority, authority_key, VALID_DAYS, (*_NAMES, *names)
-    )
-    write_private(directory / "ca.crt", certificates.pem(authority))
-    write_private(
-        directory / "server.key", certificates.private_pem(server_key)
-    )
-    write_private(directory / "server.crt", certificates.pem(server))
-
-
-def _make_client_authority(place: Path) -> None:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from reconciler.controlplane import certificates
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = certificates.authority(key, VALID_DAYS, "reconciler-clients-ca")
-    # The certificate last: where it is, the key is too.
-    write_private(place.with_suffix(".key"), certificates.private_pem(key))
-    write_private(place.with_suffix(".crt"), certificates.pem(made))
 
 
 def client_user(

@@ -17,6 +17,7 @@ from reconciler.controlplane.access.authorizer import Authorizer
 from reconciler.controlplane.access.tokens import Tokens
 from reconciler.controlplane.admission.chain import Admission
 from reconciler.controlplane.app import Api
+from reconciler.controlplane.files import write_private
 from reconciler.controlplane.kinds import definitions
 from reconciler.controlplane.kinds.builtin import (
     DEFINITIONS,
@@ -24,7 +25,11 @@ from reconciler.controlplane.kinds.builtin import (
 )
 from reconciler.controlplane.lifecycle import aggregation
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
-from reconciler.controlplane.lock import LockedError, StateLock
+from reconciler.controlplane.lock import (
+    CONTROL_PLANE,
+    LockedError,
+    StateLock,
+)
 from reconciler.controlplane.objects import form, strategy
 from reconciler.controlplane.storage.database import StorageError
 from reconciler.controlplane.storage.intact import refuse_broken
@@ -56,6 +61,7 @@ class ControlPlane:
             this one. Needed, and only allowed, if ``host`` is no loopback
             address.
         history: Revisions that watches can resume from.
+        holder: What others are told who find the directory in use.
 
     Raises:
         ValueError: ``host`` and ``names`` do not go together.
@@ -70,6 +76,7 @@ class ControlPlane:
         host: str = credentials.ADDRESS,
         names: Sequence[str] = (),
         history: int = HISTORY,
+        holder: str = CONTROL_PLANE,
     ) -> None:
         if ipaddress.ip_address(host).is_loopback == bool(names):
             which = "a" if names else "not a"
@@ -81,6 +88,7 @@ class ControlPlane:
         self._port = port
         self._host = host
         self._history = history
+        self._holder = holder
         self._kubeconfig = kubeconfig or state / "kubeconfig"
         self._lock: StateLock | None = None
         self._store: Store | None = None
@@ -109,7 +117,7 @@ class ControlPlane:
             OSError: The port cannot be had.
         """
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = StateLock(self._state)
+        self._lock = StateLock(self._state, self._holder)
         try:
             await self._start()
         except BaseException:
@@ -118,12 +126,24 @@ class ControlPlane:
 
     async def _start(self) -> None:
         refuse_broken(self._state)
+        with credentials.Identity(
+            self._state / "identity", self._names
+        ) as identity:
+            await self._open(identity)
+            shown = await asyncio.to_thread(identity.complete)
+        await self._serve(shown)
+
+    async def _open(self, identity: credentials.Identity) -> None:
         self._store = Store(self._state / "objects.sqlite3", self._history)
-        identity = credentials.ensure(self._state / "identity", self._names)
         cluster = _cluster(self._store, identity)
         self._cluster = cluster
         _serve_definitions(cluster)
         await _ensure_objects(cluster)
+
+    async def _serve(self, shown: credentials.Credentials) -> None:
+        cluster = self._cluster
+        if cluster is None:
+            raise RuntimeError("the store is not open")
         caretaker = Caretaker(cluster)
         listener = self._listen()
         port = listener.getsockname()[1]
@@ -139,18 +159,18 @@ class ControlPlane:
         )
         await self._runner.setup()
         site = web.SockSite(
-            self._runner, listener, ssl_context=identity.context()
+            self._runner, listener, ssl_context=shown.context()
         )
         await site.start()
         self._caretaker = asyncio.create_task(caretaker.run())
         self._url = f"https://{address}"
         for file, text in (("port", str(port)), ("url", self._url)):
-            credentials.write_private(self._state / file, text.encode())
+            write_private(self._state / file, text.encode())
         self._kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-        credentials.write_private(
+        write_private(
             self._kubeconfig,
             credentials.kubeconfig(
-                self._url, identity.authority, {"token": identity.token}
+                self._url, shown.authority, {"token": shown.token}
             ),
         )
 
@@ -233,7 +253,7 @@ def _serve_definitions(cluster: Cluster) -> None:
     hub.listen(on_commit)
 
 
-def _cluster(store: Store, identity: credentials.Credentials) -> Cluster:
+def _cluster(store: Store, identity: credentials.Identity) -> Cluster:
     tokens = Tokens(identity.account_key)
     return Cluster(
         store,

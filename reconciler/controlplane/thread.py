@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
+from reconciler.controlplane.lock import CONTROL_PLANE
 from reconciler.controlplane.server import ControlPlane
 
 STOP_SECONDS = 15.0
@@ -19,12 +20,18 @@ class ControlPlaneThread:
         state: State directory.
         port: Port on loopback; 0 takes the last one or any.
         kubeconfig: Where to write the kubeconfig.
+        holder: What others are told who find the directory in use.
     """
 
     def __init__(
-        self, state: Path, port: int = 0, kubeconfig: Path | None = None
+        self,
+        state: Path,
+        port: int = 0,
+        kubeconfig: Path | None = None,
+        *,
+        holder: str = CONTROL_PLANE,
     ) -> None:
-        self._plane = ControlPlane(state, port, kubeconfig)
+        self._plane = ControlPlane(state, port, kubeconfig, holder=holder)
         self._ready: Future[None] = Future()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

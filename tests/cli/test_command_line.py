@@ -134,13 +134,14 @@ def test_a_repository_is_a_url_or_a_directory(tmp_path) -> None:
 
 
 def test_the_lock_is_exclusive_and_names_its_owner(tmp_path) -> None:
+    said = f"in use by `reconciler up` \\(pid {os.getpid()}\\)"
     with (
-        exclusive(tmp_path),
-        pytest.raises(CommandError, match=f"pid {os.getpid()}"),
-        exclusive(tmp_path),
+        exclusive(tmp_path, "`reconciler up`"),
+        pytest.raises(CommandError, match=said),
+        exclusive(tmp_path, "`reconciler operator`"),
     ):
         pytest.fail("two owners")
-    with exclusive(tmp_path):
+    with exclusive(tmp_path, "`reconciler operator`"):
         pass
 
 

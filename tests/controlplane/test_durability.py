@@ -1,6 +1,7 @@
 """kill -9, restarts, locks, damage and full disks."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import stat
@@ -210,6 +211,7 @@ async def test_the_second_process_refuses(tmp_path):
     assert done.returncode == 1
     assert out == b""
     assert b"in use by another control plane (process " in error
+    assert b"stop it, or choose another --state" in error
     with pytest.raises(LockedError):
         await ControlPlane(tmp_path / "state").start()
 
@@ -229,7 +231,7 @@ def test_thread_starts_stops_and_reports_failures(tmp_path):
     mode = stat.S_IMODE(plane.kubeconfig.stat().st_mode)
     assert mode == 0o600
     second = ControlPlaneThread(tmp_path / "state")
-    with pytest.raises(LockedError):
+    with pytest.raises(LockedError, match=f"process {os.getpid()}"):
         second.start()
     plane.stop()
     plane.stop()

@@ -1,5 +1,7 @@
 """Status objects: reasons, codes and sentences as clients expect them."""
 
+import os
+
 import pytest
 
 from reconciler.controlplane import credentials, errors
@@ -119,9 +121,11 @@ def test_credentials_are_kept_and_renewed(tmp_path):
     renewed.context()
 
 
-def test_a_lock_is_held_and_let_go(tmp_path):
-    lock = StateLock(tmp_path)
-    with pytest.raises(LockedError, match="process"):
+@pytest.mark.parametrize("holder", ["another control plane", "`someone`"])
+def test_a_lock_is_held_and_let_go(tmp_path, holder):
+    lock = StateLock(tmp_path, holder)
+    said = rf"in use by {holder} \(process {os.getpid()}\); stop it"
+    with pytest.raises(LockedError, match=said):
         StateLock(tmp_path)
     lock.release()
     StateLock(tmp_path).release()

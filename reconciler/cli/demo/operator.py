@@ -107,7 +107,7 @@ def clean(state: StateDirectory) -> None:
     from reconciler.cli.up import stop_processes
     from reconciler.cli.wiring import node_of
 
-    with exclusive(root):
+    with exclusive(root, "`reconciler demo`"):
         stop_processes(node_of(state))
     for directory, _, _ in os.walk(root):
         Path(directory).chmod(0o700)  # stored generations are read-only

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.storage.database import FORMAT, fact
 
 Json = dict[str, Any]
@@ -37,17 +38,47 @@ class Finding:
 def check(path: Path) -> list[Finding]:
     """Examine a database file: SQLite's own check, then ours.
 
-    The file is opened read-only; a server may be using it.
+    The file is opened read-only; a server may be using it. If none does,
+    none can start before the examination ends.
     """
     if not path.is_file():
         return [Finding(str(path), "does not exist")]
-    uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with (
+            _alone(path.parent) as alone,
+            closing(_opened(path, alone=alone)) as connection,
+        ):
             connection.execute("BEGIN")  # all queries see one state
             return _first(_findings(connection, path))
     except sqlite3.DatabaseError as error:
         return [Finding(str(path), str(error))]
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[bool]:
+    """Whether no server uses a directory, nor will while this lasts."""
+    if not (state / "lock").exists():
+        yield True  # no server was ever started on it
+        return
+    try:
+        lock = StateLock(state, "`reconciler controlplane check`")
+    except (LockedError, PermissionError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _opened(path: Path, *, alone: bool) -> sqlite3.Connection:
+    """Read-only. Files beside it are made only for who is not alone."""
+    log = path.with_name(f"{path.name}-wal")
+    # Of a server that was killed, the log holds what is not in the file yet.
+    still = alone and not (log.exists() and log.stat().st_size)
+    mode = "mode=ro&immutable=1" if still else "mode=ro"
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    return sqlite3.connect(uri, uri=True)
 
 
 def _first(findings: Iterator[Finding]) -> list[Finding]:

@@ -41,7 +41,7 @@ def compact(state: Path) -> Compacted:
     if not path.is_file():
         msg = f"{path} does not exist"
         raise StorageError(msg)
-    lock = StateLock(state)
+    lock = StateLock(state, "`reconciler controlplane compact`")
     try:
         refuse_broken(state)
         prepare(path)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import orjson
 
+from reconciler.controlplane.files import sync
 from reconciler.controlplane.lock import StateLock
 from reconciler.controlplane.storage.database import FORMAT, StorageError
 from reconciler.controlplane.storage.intact import RESTORING
@@ -31,7 +32,6 @@ from reconciler.controlplane.upkeep.backup import (
     PORT,
     TOKEN,
     digest,
-    sync,
 )
 from reconciler.controlplane.upkeep.checking import check
 from reconciler.controlplane.upkeep.compacting import forget
@@ -88,7 +88,7 @@ def restore(archive: Path, state: Path, *, replace: bool) -> Restored:
     """
     state = state.resolve()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = StateLock(state)
+    lock = StateLock(state, "`reconciler controlplane restore`")
     try:
         if _content(state) and not replace:
             msg = f"{state} is not empty; --replace moves its content aside"

@@ -18,8 +18,9 @@ from reconciler.controlplane.lock import LockedError, StateLock
 from reconciler.controlplane.server import ControlPlane
 from reconciler.controlplane.storage.database import StorageError
 from reconciler.controlplane.upkeep import backup as backup_module
+from reconciler.controlplane.upkeep import checking
 from reconciler.controlplane.upkeep.backup import backup
-from reconciler.controlplane.upkeep.checking import check
+from reconciler.controlplane.upkeep.checking import _findings, check
 from reconciler.controlplane.upkeep.compacting import compact
 from reconciler.controlplane.upkeep.restore import JUMP, restore
 
@@ -100,6 +101,47 @@ async def test_files_that_are_no_database_are_told(tmp_path, content):
     path.write_bytes(content)
     assert len(check(path)) == 1
     assert len(check(tmp_path / "absent")) == 1
+
+
+def contents(directory):
+    return {
+        path.name: path.read_bytes() if path.is_file() else None
+        for path in directory.iterdir()
+        if path.name != "lock"
+    }
+
+
+async def test_an_examination_leaves_nothing_behind(stopped, monkeypatch):
+    before = contents(stopped)
+    assert not any(name.endswith(("-wal", "-shm")) for name in before)
+    refused = []
+
+    def while_it_lasts(connection, path):
+        with pytest.raises(LockedError) as error:
+            StateLock(stopped)
+        refused.append(str(error.value))
+        return _findings(connection, path)
+
+    monkeypatch.setattr(checking, "_findings", while_it_lasts)
+    assert check(stopped / "objects.sqlite3") == []
+    assert "in use by `reconciler controlplane check`" in refused[0]
+    assert contents(stopped) == before
+    StateLock(stopped).release()
+
+
+async def test_what_a_killed_server_had_not_put_in_order(client, tmp_path):
+    """The newest commits are in the log beside the file."""
+    await fill(client)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for path in (tmp_path / "state").glob("objects.sqlite3*"):
+        (killed / path.name).write_bytes(path.read_bytes())
+    assert (killed / "objects.sqlite3-wal").stat().st_size
+    assert check(killed / "objects.sqlite3") == []
+    with sqlite3.connect(killed / "objects.sqlite3") as connection:
+        connection.execute(BROKEN["metadata.name is 'kept'"])
+        assert check(killed / "objects.sqlite3")
+    connection.close()
 
 
 async def test_compaction_forgets_history_and_loses_nothing(stopped, capsys):
