@@ -30,6 +30,8 @@ from reconciler.engine.resource import (
     Resource,
     parse_duration,
 )
+from reconciler.gitops.claims import Claims
+from reconciler.gitops.concurrent import about
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.dependencies import dependents, held_back
 from reconciler.gitops.directory import DirectoryWatch
@@ -140,7 +142,12 @@ class ConfigRepositoryController:
         look = await self._look(ctx, desired, memory, now)
         look = held_back(ctx.objects, desired, look)
         enforcer = Enforcer(
-            ctx.client, _actor(ctx, desired), self._threads, desired, memory
+            ctx.client,
+            _actor(ctx, desired),
+            self._threads,
+            desired,
+            memory,
+            Claims(ctx.objects, desired.key),
         )
         found = memory.judge(desired, await enforcer.observe(look), now)
         if found.objects is not None:
@@ -287,17 +294,18 @@ class ConfigRepositoryController:
             return
         item = action.object
         timeout = parse_duration(desired.spec.timeout).total_seconds()
-        try:
-            async with asyncio.timeout(timeout):
-                live = await _actor(ctx, desired).apply(item.body)
-        except _REFUSED as error:
-            text = refusal(item, error)
-            problem = Problem("ReconciliationFailed", text)
-            memory.fail(desired, problem, self._clock())
-            return
-        except TimeoutError as error:
-            msg = f"applying {item.id} took more than {timeout:g}s"
-            raise TransientError(msg) from error
+        with about(f"{item.origin}: {item.id}"):
+            try:
+                async with asyncio.timeout(timeout):
+                    live = await _actor(ctx, desired).apply(item.body)
+            except _REFUSED as error:
+                text = refusal(item, error)
+                problem = Problem("ReconciliationFailed", text)
+                memory.fail(desired, problem, self._clock())
+                return
+            except TimeoutError as error:
+                msg = f"took more than {timeout:g}s"
+                raise TransientError(msg) from error
         memory.inspector.applied(item, live)
         memory.done.count("configured" if action.exists else "created")
 
@@ -314,15 +322,17 @@ class ConfigRepositoryController:
         item = action.object
         full = api_version(item.id.group, item.version)
         where = item.id.namespace or None
-        try:
-            await _actor(ctx, desired).delete(
-                full, item.id.kind, where, item.id.name, uid=item.uid
-            )
-        except _REFUSED as error:
-            problem = Problem("PruneFailed", f"{item.id}: {error}")
-            memory.fail(desired, problem, self._clock())
-            return
-        memory.done.count("pruned")
+        with about(str(item.id)):
+            try:
+                was = await _actor(ctx, desired).delete(
+                    full, item.id.kind, where, item.id.name, uid=item.uid
+                )
+            except _REFUSED as error:
+                problem = Problem("PruneFailed", f"{item.id}: {error}")
+                memory.fail(desired, problem, self._clock())
+                return
+        if was:
+            memory.done.count("pruned")
 
     async def _commit(
         self,

@@ -13,6 +13,8 @@ from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import BuildError, cluster_scoped_by
+from reconciler.gitops.claims import Claims
+from reconciler.gitops.concurrent import reading
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.guard import approvals
 from reconciler.gitops.ignored import IgnoreRules
@@ -38,10 +40,11 @@ SHOWN = 3
 
 async def scopes(client: Client) -> Scopes:
     """Cluster-scoped kinds that the server knows by definition."""
-    try:
-        found = await client.list(api_version(CRD[0], "v1"), CRD[1])
-    except (NotFoundError, AccessDeniedError):
-        return frozenset()
+    with reading("reading CustomResourceDefinitions"):
+        try:
+            found = await client.list(api_version(CRD[0], "v1"), CRD[1])
+        except (NotFoundError, AccessDeniedError):
+            return frozenset()
     return cluster_scoped_by(found)
 
 
@@ -66,6 +69,8 @@ class Enforcer:
     threads: Threads
     desired: ConfigRepository
     memory: Memory
+    claims: Claims | None = None
+    """What other repositories own; None: nothing."""
 
     async def observe(self, look: Look) -> Observation:
         """The objects of the revision to enforce, and how they are.
@@ -148,7 +153,7 @@ class Enforcer:
         except BuildError as error:
             return Problem("BuildFailed", str(error))
         states = await self.memory.inspector.inspect(
-            self.actor, built.objects, ignored
+            self.actor, built.objects, ignored, self.claims
         )
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
         return _refusal(refused) if refused else _Found(states, built.digest)

@@ -7,7 +7,6 @@ A revision that is applied but not healthy is waited for as long as
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from reconciler.engine.controller import Client
 from reconciler.engine.errors import AccessDeniedError, NotFoundError
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.build import CLUSTER_SCOPED
+from reconciler.gitops.concurrent import each, reading
 from reconciler.gitops.expression import (
     INVALID,
     InvalidExpressionError,
@@ -42,7 +42,6 @@ from reconciler.gitops.resource import (
 
 UNHEALTHY = "HealthCheckFailed"
 SHOWN = 5
-AT_ONCE = 8
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status", "data")
 
 
@@ -144,13 +143,12 @@ async def _patients(
             for s in found.objects or ()
             if s.desired.id != me  # it would wait for itself
         ]
-    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(check: HealthCheck) -> Patient:
-        async with gate:
+        with reading(f"health of {check.kind} {check.name}"):
             return await _checked(client, spec, check, exprs)
 
-    return list(await asyncio.gather(*(one(c) for c in spec.health_checks)))
+    return await each(one, spec.health_checks)
 
 
 async def _checked(

@@ -7,7 +7,6 @@ so that an unchanged revision costs one list per kind.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from reconciler.engine.errors import (
 )
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.gitops.build import Ownership
+from reconciler.gitops.claims import Claims
+from reconciler.gitops.concurrent import about, each, reading
 from reconciler.gitops.diff import changes, comparable
 from reconciler.gitops.guard import holding
 from reconciler.gitops.ignored import IgnoreRules
@@ -34,9 +35,6 @@ from reconciler.gitops.manifest import (
 )
 from reconciler.gitops.observation import ObjectState, StaleObject, Verdict
 from reconciler.gitops.resource import InventoryEntry
-
-AT_ONCE = 8
-"""Requests under way at the same time."""
 
 LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
@@ -65,6 +63,7 @@ class Inspector:
         client: Client,
         objects: Sequence[DesiredObject],
         ignored: IgnoreRules = NOTHING_IGNORED,
+        claims: Claims | None = None,
     ) -> tuple[ObjectState, ...]:
         """The state of each object, in the same order.
 
@@ -79,41 +78,42 @@ class Inspector:
         objects = [ignored.adjusted(o, live.get(o.id)) for o in objects]
         first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
         rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
-        early = await self._states(client, first, live, _Coming())
+        server = _Server(client, live, claims)
+        early = await self._states(server, first, _Coming())
         coming = _Coming.of(early)
-        states = early + await self._states(client, rest, live, coming)
+        states = early + await self._states(server, rest, coming)
         by_id = {state.desired.id: state for state in states}
         self._known = {k: v for k, v in self._known.items() if k in by_id}
         return tuple(by_id[item.id] for item in objects)
 
     async def _states(
         self,
-        client: Client,
+        server: _Server,
         objects: Sequence[DesiredObject],
-        live: Mapping[ObjectId, Live],
         coming: _Coming,
     ) -> list[ObjectState]:
-        gate = asyncio.Semaphore(AT_ONCE)
-
         async def one(item: DesiredObject) -> ObjectState:
-            async with gate:
-                found = live.get(item.id)
-                return await self._state(client, item, found, coming)
+            with about(f"{item.origin}: {item.id}"):
+                return await self._state(server, item, coming)
 
-        return list(await asyncio.gather(*(one(o) for o in objects)))
+        return await each(one, objects)
 
     async def _state(
-        self,
-        client: Client,
-        item: DesiredObject,
-        live: Live | None,
-        coming: _Coming,
+        self, server: _Server, item: DesiredObject, coming: _Coming
     ) -> ObjectState:
+        live = server.live.get(item.id)
         seen = (item.digest, _fingerprint(live)) if live else None
+        rival = server.rival(item)
+        if rival:
+            text = (
+                f"{item.origin}: {item.id}: belongs to ConfigRepository "
+                f"{rival}; take it out of one of the two"
+            )
+            return ObjectState(item, Verdict.REJECTED, message=text)
         if seen is not None and self._known.get(item.id) == seen:
             return ObjectState(item, Verdict.IN_SYNC, live=live)
         try:
-            after = await client.apply(item.body, dry_run=True)
+            after = await server.client.apply(item.body, dry_run=True)
         except (InvalidError, NotFoundError, AccessDeniedError) as error:
             return _refused(item, error, coming, exists=live is not None)
         if live is None or seen is None:
@@ -126,6 +126,21 @@ class Inspector:
 
 
 _FIRST = (NAMESPACE, CRD)
+
+
+@dataclass(frozen=True)
+class _Server:
+    """What the API server has of a revision's objects."""
+
+    client: Client
+    live: Mapping[ObjectId, Live]
+    claims: Claims | None
+
+    def rival(self, item: DesiredObject) -> str | None:
+        live = self.live.get(item.id)
+        if live is None or self.claims is None:
+            return None
+        return self.claims.rival(item.id, live)
 
 
 @dataclass(frozen=True)
@@ -211,13 +226,12 @@ async def _live(
     for item in objects:
         key = (item.api_version, item.id.kind, item.id.namespace)
         groups.setdefault(key, []).append(item)
-    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(members: list[DesiredObject]) -> dict[ObjectId, Live]:
-        async with gate:
+        with reading(f"reading {members[0].id.kind} objects"):
             return await _group(client, members)
 
-    found = await asyncio.gather(*(one(m) for m in groups.values()))
+    found = await each(one, list(groups.values()))
     return {key: value for part in found for key, value in part.items()}
 
 
@@ -260,13 +274,12 @@ async def stale(
         for entry in inventory
         if (parsed := ObjectId.parse(entry.id)) not in keep
     ]
-    gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(item: ObjectId, version: str) -> StaleObject:
-        async with gate:
-            return await _stale(client, item, version, ownership)
+    async def one(entry: tuple[ObjectId, str]) -> StaleObject:
+        with reading(str(entry[0])):
+            return await _stale(client, *entry, ownership)
 
-    return tuple(await asyncio.gather(*(one(i, v) for i, v in gone)))
+    return tuple(await each(one, gone))
 
 
 async def _stale(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.controlplane.thread import ControlPlaneThread
+from reconciler.engine.client import KubeClient
 from reconciler.engine.controller import Context
+from reconciler.engine.credentials import ClientSettings
 from reconciler.engine.errors import (
     InvalidError,
     NotFoundError,
@@ -21,6 +24,7 @@ from reconciler.engine.errors import (
 from reconciler.gitops.controller import ConfigRepositoryController
 from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
+from tests.gitops.follower import Follower
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 CLUSTER = {"Namespace", "CustomResourceDefinition"}
@@ -484,3 +488,29 @@ def types() -> dict[str, Any]:
         "Killed": KilledError,
         "Others": Others,
     }
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: Any) -> Iterator[ControlPlaneThread]:
+    found = ControlPlaneThread(tmp_path_factory.mktemp("controlplane"))
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+async def client(plane: ControlPlaneThread) -> AsyncIterator[KubeClient]:
+    found = KubeClient(ClientSettings(kubeconfig=plane.kubeconfig))
+    await found.open()
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def follower(
+    client: KubeClient, tmp_path: Path
+) -> AsyncIterator[Follower]:
+    found = Follower(client, tmp_path)
+    await found.open()
+    yield found
+    await found.close()

@@ -146,7 +146,8 @@ async def test_refusals_are_verdicts_and_outages_are_raised(
     monkeypatch.setattr(cluster, "apply", refuse)
     wanted = objects(make_config_map("a"))
     if verdict is None:
-        with pytest.raises(type(error)):
+        where = f"0.yaml:1: configmap/default/a: {error}"
+        with pytest.raises(UnavailableError, match=where):
             await Inspector().inspect(cluster, wanted)
         return
     (state,) = await Inspector().inspect(cluster, wanted)
