@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.revision import at_revision
+from reconciler.cli.secret import add_key, keys_of
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.gitops.build import Builder
 from reconciler.gitops.credentials import CredentialsError
@@ -18,13 +19,15 @@ from reconciler.gitops.directory import read_directory
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.ignored import IgnoreRules
-from reconciler.gitops.inputs import load_variables
+from reconciler.gitops.inputs import load_opener, load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
 from reconciler.gitops.preview import FORMATS, Preview
 from reconciler.gitops.price import price
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
+from reconciler.gitops.sops.keys import AgeKeys
+from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.tree import SourceError, Tree
 
 INVALID = 2
@@ -70,6 +73,7 @@ def add_parser(commands: Any) -> None:
         help="a branch, a commit or a full reference (refs/pull/7/head) of "
         "the --repository's Git source, instead of -f",
     )
+    add_key(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -110,8 +114,15 @@ def _between_folders(arguments: argparse.Namespace) -> Preview:
     ):
         msg = "two folders, OLD NEW, without -f, --repository, --revision"
         raise CommandError(msg)
+    # Without a key, what is encrypted is compared as it is.
+    keys = keys_of(arguments)
+    opener = Opener(keys, closed=keys is None)
     old, new = (
-        _desired(Path(f), arguments.path, Builder(arguments.namespace))
+        _desired(
+            Path(f),
+            arguments.path,
+            Builder(arguments.namespace, opener=opener),
+        )
         for f in arguments.folders
     )
     live = {item.id: item.body for item in old}
@@ -122,10 +133,11 @@ def _with_server(arguments: argparse.Namespace) -> Preview:
     where = kubeconfig_of(arguments.kubeconfig, arguments.state)
     with Session(where) as session:
         repository = _repository(session, arguments)
-        builder = Builder(arguments.namespace)
+        keys = keys_of(arguments)
+        builder = Builder(arguments.namespace, opener=Opener(keys))
         entries: tuple[InventoryEntry, ...] = ()
         if repository is not None:
-            builder = _builder(session, repository)
+            builder = _builder(session, repository, keys)
             entries = repository.status.inventory
         if repository is not None and arguments.revision:
             tree = at_revision(session, repository, arguments.revision)
@@ -153,13 +165,18 @@ def _compared(
     return Preview(found, price(found, wanted, live))
 
 
-def _builder(session: Session, repository: ConfigRepository) -> Builder:
-    """A builder that builds as the repository does."""
+def _builder(
+    session: Session, repository: ConfigRepository, keys: AgeKeys | None
+) -> Builder:
+    """A builder that builds as the repository does, or with these keys."""
     try:
         variables = session.run(load_variables(session.client, repository))
+        opener = Opener(keys)
+        if keys is None:
+            opener = session.run(load_opener(session.client, repository))
     except CredentialsError as error:
         raise CommandError(str(error), INVALID) from error
-    return Builder.of(repository.spec, variables)
+    return Builder.of(repository.spec, variables, opener=opener)
 
 
 def _desired(
@@ -174,7 +191,8 @@ def _desired(
 
 def _built(tree: Tree, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
-        return builder.build(Kustomize().files(tree))
+        origin = None if tree.overlay is None else tree.files
+        return builder.build(Kustomize().files(tree), origin)
     except BuildError as error:
         raise CommandError(str(error), INVALID) from error
 

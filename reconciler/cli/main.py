@@ -27,6 +27,7 @@ COMMANDS = (
     "trace",
     "events",
     "diff",
+    "secret",
     "requests",
     "feedback",
     "generate",
@@ -78,8 +79,9 @@ def parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         importlib.import_module(f"reconciler.cli.{name}").add_parser(commands)
     for name, parser_of in commands.choices.items():
-        # They stand behind the action of `feedback import`.
-        if name != "feedback":
+        # They stand behind the action of `feedback import`; `secret` asks no
+        # API server.
+        if name not in ("feedback", "secret"):
             add_common(parser_of, default=False)
     commands.add_parser(
         "controlplane",

@@ -328,6 +328,8 @@ class Annotations:
     prune: str = f"{GROUP}/prune"
     reconcile: str = f"{GROUP}/reconcile"
     abandon: str = f"{GROUP}/abandon"
+    force: str = f"{GROUP}/force"
+    plain_secret: str = f"{GROUP}/plain-secret"
     promotion_recorded: str = f"{GROUP}/promotion-recorded"
     """Set on a Model by its repository: the generation whose promotion is in
     the history, though the pin does not show it."""

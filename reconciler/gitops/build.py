@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.gitops.documents import BuildError, Document, documents
+from reconciler.gitops.documents import (
+    BuildError,
+    Document,
+    documents,
+    sources,
+)
 from reconciler.gitops.manifest import (
     CRD,
     OWNER_NAME,
@@ -21,6 +26,7 @@ from reconciler.gitops.manifest import (
     ordered,
 )
 from reconciler.gitops.resource import CommonMetadata, ConfigRepositorySpec
+from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.variables import Variables
 
 __all__ = ["BuildError", "Builder", "Ownership", "cluster_scoped_by"]
@@ -110,6 +116,9 @@ class Builder:
     common: CommonMetadata = field(default_factory=CommonMetadata)
     """Put on every object, over what the files say."""
 
+    opener: Opener = field(default_factory=Opener)
+    """What opens encrypted files."""
+
     _parsed: dict[tuple[str, bytes], list[Document]] = field(
         default_factory=dict, repr=False
     )
@@ -121,6 +130,7 @@ class Builder:
         variables: Variables | None,
         ownership: Ownership | None = None,
         cluster_scoped: frozenset[tuple[str, str]] = frozenset(),
+        opener: Opener | None = None,
     ) -> Builder:
         """As a repository builds."""
         return cls(
@@ -129,15 +139,35 @@ class Builder:
             cluster_scoped,
             variables,
             spec.common_metadata,
+            opener or Opener(),
         )
 
-    def build(self, files: Mapping[str, bytes]) -> tuple[DesiredObject, ...]:
+    def build(
+        self,
+        files: Mapping[str, bytes],
+        origin: Mapping[str, bytes] | None = None,
+    ) -> tuple[DesiredObject, ...]:
         """All objects in staged order.
+
+        Args:
+            files: what objects are built from.
+            origin: the source, if kustomize made `files` of it.
 
         Raises:
             BuildError: the first thing that is wrong.
         """
-        parsed = {(f, d): self._documents(f, d) for f, d in files.items()}
+        opener = self.opener
+        if origin is not None:
+            opener = replace(opener, sources=sources(origin))
+            # Encrypted ones were checked against files of another revision.
+            self._parsed = {
+                key: found
+                for key, found in self._parsed.items()
+                if not any(document.secret for document in found)
+            }
+        parsed = {
+            (f, d): self._documents(f, d, opener) for f, d in files.items()
+        }
         self._parsed = parsed
         raw = [
             (file, item)
@@ -156,7 +186,9 @@ class Builder:
             _unique(self._object(file, item, scoped) for file, item in raw)
         )
 
-    def _documents(self, file: str, data: bytes) -> list[Document]:
+    def _documents(
+        self, file: str, data: bytes, opener: Opener
+    ) -> list[Document]:
         known = self._parsed.get((file, data))
         if known is not None:
             return known
@@ -166,7 +198,7 @@ class Builder:
                 "file out of .gitattributes and commit what it stands for"
             )
             raise BuildError(file, 1, reason)
-        return documents(file, data, self.variables)
+        return documents(file, data, self.variables, opener)
 
     def _object(
         self,
@@ -195,7 +227,15 @@ class Builder:
         body = self._body(raw, meta, namespace)
         where = ObjectId(namespace, name, group, kind)
         secret = document.secret or (group, kind) == ("", "Secret")
-        return DesiredObject(where, version, body, file, document.line, secret)
+        return DesiredObject(
+            where,
+            version,
+            body,
+            file,
+            document.line,
+            secret=secret,
+            sealed=document.secret,
+        )
 
     def _body(
         self, raw: dict[str, Any], meta: dict[str, Any], namespace: str

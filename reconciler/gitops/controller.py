@@ -37,6 +37,7 @@ from reconciler.gitops.dependencies import dependents, held_back
 from reconciler.gitops.directory import DirectoryWatch
 from reconciler.gitops.drift import DRIFT_DETECTED, drift
 from reconciler.gitops.enforce import Enforcer, scopes
+from reconciler.gitops.exposed import EXPOSED, exposed, warning
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
@@ -397,6 +398,20 @@ def _announce(
     if text is not None and text != memory.told_drift:
         ctx.events.warning(desired, DRIFT_DETECTED, text)
     memory.told_drift = text
+    _warn_of_exposed(ctx, desired, memory, found)
+
+
+def _warn_of_exposed(
+    ctx: Context, desired: ConfigRepository, memory: Memory, found: Observation
+) -> None:
+    """Warn once for a revision of its Secrets that are not encrypted."""
+    revision = found.enforced
+    if revision in (None, memory.told_plain, desired.status.revision_in_force):
+        return
+    memory.told_plain = revision
+    plain = exposed(state.desired for state in found.objects or ())
+    if plain:
+        ctx.events.warning(desired, EXPOSED, warning(str(revision), plain))
 
 
 def _tell(

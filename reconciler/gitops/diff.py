@@ -160,10 +160,10 @@ def _one(
         return Difference("added", item.id, origin=item.origin)
     old, new = comparable(live), comparable(item.body)
     found = changes(old, new if exact else overlay(new, old))
-    if item.id.kind == "Secret":
-        found = tuple(masked(change) for change in found)
-    elif item.secret:
+    if item.sealed:
         found = tuple(Change(c.path, "***", "***") for c in found)
+    elif item.id.kind == "Secret":
+        found = tuple(masked(change) for change in found)
     if not found:
         return None
     return Difference("changed", item.id, found, item.origin)

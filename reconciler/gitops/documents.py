@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from reconciler.engine.resource import GROUP
+from reconciler.gitops.sops.errors import SopsError
+from reconciler.gitops.sops.opener import Opener, Sources
+from reconciler.gitops.sops.opening import Opened
 from reconciler.gitops.variables import SubstitutionError, Variables
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -57,7 +60,7 @@ class Document:
 
     value: Any
     secret: bool = False
-    """Whether a variable from a Secret was substituted in it."""
+    """Whether it was encrypted, or has a variable from a Secret in it."""
 
 
 def decode(file: str, data: bytes) -> str:
@@ -104,8 +107,23 @@ def compose(file: str, text: str) -> list[Node]:
     return [node for node in nodes if node is not None]
 
 
+def sources(files: Mapping[str, bytes]) -> Sources:
+    """The files of an overlay, to look for encrypted ones among them."""
+
+    def read(file: str, data: bytes) -> list[Node]:
+        try:
+            return compose(file, decode(file, data))
+        except BuildError as error:
+            raise SopsError(str(error)) from error
+
+    return Sources(files, read)
+
+
 def documents(
-    file: str, data: bytes, variables: Variables | None = None
+    file: str,
+    data: bytes,
+    variables: Variables | None = None,
+    opener: Opener | None = None,
 ) -> list[Document]:
     """All documents of a file as JSON values.
 
@@ -113,15 +131,22 @@ def documents(
         file: its name, for messages.
         data: its content.
         variables: what ``${`` stands for; None: nothing else.
+        opener: what opens an encrypted file; None: it is left as it is.
 
     Raises:
         BuildError: what is wrong and on which line.
     """
-    text = decode(file, data)
+    nodes = compose(file, decode(file, data))
+    try:
+        encrypted = opener.open(nodes) if opener else False
+    except SopsError as error:
+        raise BuildError(file, error.line, error.reason) from error
     budget = _Budget(file)
     return [
-        budget.document(node, None if _verbatim(node) else variables)
-        for node in compose(file, text)
+        budget.document(
+            node, None if _verbatim(node) else variables, secret=encrypted
+        )
+        for node in nodes
     ]
 
 
@@ -150,8 +175,10 @@ class _Budget:
     substituted: int = 0
     """Characters that variables became."""
 
-    def document(self, node: Node, variables: Variables | None) -> Document:
-        self.variables, self.secret = variables, False
+    def document(
+        self, node: Node, variables: Variables | None, *, secret: bool
+    ) -> Document:
+        self.variables, self.secret = variables, secret
         value = self.value(node, 0)
         return Document(node.start_mark.line + 1, value, self.secret)
 
@@ -211,8 +238,9 @@ class _Budget:
     def scalar(self, node: Node) -> Any:
         kind = str(node.tag).removeprefix(_TAG)
         text = str(node.value)
-        if self.variables is not None and "${" in text:
-            return self.replaced(node, text, self.variables)
+        variables = None if isinstance(node, Opened) else self.variables
+        if variables is not None and "${" in text:
+            return self.replaced(node, text, variables)
         match kind:
             case "str" | "timestamp" | "merge" | "value":
                 return self._text(node, text)
@@ -262,7 +290,7 @@ class _Budget:
         try:
             number = _parse_integer(text)
         except ValueError as error:
-            reason = f"{text[:30]!r} is no integer of 64 bits"
+            reason = f"{_shown(node, text)!r} is no integer of 64 bits"
             raise self.refuse(node, reason) from error
         return number
 
@@ -272,9 +300,13 @@ class _Budget:
         except ValueError:
             number = math.nan  # .inf and .nan, which JSON lacks too
         if not math.isfinite(number):
-            reason = f"{text[:30]} is no JSON number"
+            reason = f"{_shown(node, text)} is no JSON number"
             raise self.refuse(node, reason)
         return number
+
+
+def _shown(node: Node, text: str) -> str:
+    return "***" if isinstance(node, Opened) else text[:30]
 
 
 def _typed(text: str) -> Any:

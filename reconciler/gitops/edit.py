@@ -20,6 +20,7 @@ from reconciler.gitops.documents import (
     decode,
     documents,
 )
+from reconciler.gitops.sops.opening import sealed
 
 BOM = b"\xef\xbb\xbf"
 FIELD = "generation"
@@ -63,6 +64,9 @@ def pin(file: str, data: bytes, model: ModelName, generation: str) -> bytes:
     at = next((i for i, v in enumerate(before) if model.matches(v)), None)
     if at is None:
         msg = f"{file}: Model {model.name} is not a document of this file"
+        raise EditError(msg)
+    if sealed(nodes) is not None:
+        msg = f"{file}: is encrypted: an edit would break its checksum"
         raise EditError(msg)
     changed = _splice(file, text, nodes[at], generation)
     result = (BOM if data.startswith(BOM) else b"") + changed.encode()

@@ -18,7 +18,7 @@ from reconciler.gitops.concurrent import reading
 from reconciler.gitops.credentials import CredentialsError
 from reconciler.gitops.guard import approvals
 from reconciler.gitops.ignored import IgnoreRules
-from reconciler.gitops.inputs import load_variables
+from reconciler.gitops.inputs import load_opener, load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
@@ -83,6 +83,7 @@ class Enforcer:
             self.memory.variables = await load_variables(
                 self.client, self.desired
             )
+            self.memory.opener = await load_opener(self.client, self.desired)
         except CredentialsError as error:
             # Nothing can be built as it is meant, the last good one neither.
             return replace(base, problem=Problem("BuildFailed", str(error)))

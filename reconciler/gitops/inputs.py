@@ -19,6 +19,8 @@ from reconciler.gitops.credentials import (
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
 from reconciler.gitops.resource_source import LocalReference
 from reconciler.gitops.signers import WHERE, Signers, SignersError
+from reconciler.gitops.sops.keys import AgeKeys, IdentityError
+from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.variables import NAME, Variable, Variables
 from reconciler.gitops.verification import Policy
 from reconciler.gitops.webhook import Hook
@@ -142,6 +144,27 @@ async def load_variables(
             raise CredentialsError(msg)
         known[name] = Variable(value)
     return Variables.of(known, strict=asked.strict)
+
+
+async def load_opener(client: Client, desired: ConfigRepository) -> Opener:
+    """What opens the encrypted files.
+
+    Raises:
+        CredentialsError: the Secret is missing, or has no usable key.
+        TransientError: the API server does not answer.
+    """
+    asked = desired.spec.decryption
+    if asked is None:
+        return Opener()
+    meta = desired.metadata
+    loader = Loader(client, meta.namespace, meta.name)
+    what = "spec.decryption.secretRef"
+    values = await loader.secret(what, asked.secret_ref)
+    try:
+        return Opener(AgeKeys.of(values))
+    except IdentityError as error:
+        msg = f"{what}: {error}"
+        raise CredentialsError(msg) from error
 
 
 def _variables(

@@ -105,7 +105,11 @@ class DesiredObject:
     """First line of the document, from 1."""
 
     secret: bool = False
-    """Whether values may not be shown: a Secret, or a variable from one."""
+    """Whether values may not be shown: a Secret, or what is sealed."""
+
+    sealed: bool = False
+    """Whether the source does not tell its values to all who read it: it was
+    encrypted, or has a variable from a Secret in it."""
 
     @property
     def api_version(self) -> str:

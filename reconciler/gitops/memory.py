@@ -22,12 +22,13 @@ from reconciler.gitops.observation import Observation, Problem
 from reconciler.gitops.plan import requested
 from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.source import Source
 from reconciler.gitops.tree import Tree
 from reconciler.gitops.variables import Variables
 
 Scopes = frozenset[tuple[str, str]]
-Shape = tuple[str, str, Scopes, Variables | None]
+Shape = tuple[str, str, Scopes, Variables | None, Opener]
 BUILDS = 4
 """Builds kept: the newest revision, the last good one, and before them."""
 
@@ -133,6 +134,12 @@ class Memory:
     variables: Variables | None = field(default=None, repr=False)
     """Of the files, as of the newest pass."""
 
+    opener: Opener = field(default_factory=Opener, repr=False)
+    """Of encrypted files, as of the newest pass."""
+
+    told_plain: str | None = None
+    """The revision whose Secrets in clear were warned of last."""
+
     _builders: dict[Shape, Builder] = field(default_factory=dict)
     _built: dict[tuple[str, Shape], Built] = field(default_factory=dict)
 
@@ -159,7 +166,11 @@ class Memory:
         key = self._shape(desired, scopes)
         if key not in self._builders:
             made = Builder.of(
-                desired.spec, self.variables, self.ownership, scopes
+                desired.spec,
+                self.variables,
+                self.ownership,
+                scopes,
+                self.opener,
             )
             self._builders = {key: made}
         return self._builders[key]
@@ -168,7 +179,8 @@ class Memory:
         """All that objects depend on, beside the files."""
         spec = desired.spec
         common = spec.common_metadata.model_dump_json()
-        return spec.target_namespace, common, scopes, self.variables
+        key = spec.target_namespace, common, scopes
+        return *key, self.variables, self.opener
 
     def built(
         self, tree: Tree, desired: ConfigRepository, scopes: Scopes
@@ -181,7 +193,8 @@ class Memory:
         key = (tree.digest, self._shape(desired, scopes))
         if key not in self._built:
             files = self.kustomize.files(tree)
-            objects = self.builder(desired, scopes).build(files)
+            origin = None if tree.overlay is None else tree.files
+            objects = self.builder(desired, scopes).build(files, origin)
             made = Built.of(objects, self.uid)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, made)])

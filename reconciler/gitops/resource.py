@@ -19,7 +19,11 @@ from reconciler.engine.resource import (
     StatusPart,
     Timestamp,
 )
-from reconciler.gitops.resource_source import DirectorySource, GitSource
+from reconciler.gitops.resource_source import (
+    DirectorySource,
+    GitSource,
+    LocalReference,
+)
 
 
 class WriteBack(Part):
@@ -150,6 +154,18 @@ class CommonMetadata(Part):
         default_factory=dict,
         max_length=32,
         description="Annotations; they win over those in the files.",
+    )
+
+
+class Decryption(Part):
+    """How encrypted files are opened."""
+
+    provider: Literal["sops"] = Field(
+        description="sops: files of SOPS, encrypted for age recipients."
+    )
+    secret_ref: LocalReference = Field(
+        description="Secret whose keys that end in .agekey hold age "
+        "identities."
     )
 
 
@@ -320,6 +336,16 @@ class ConfigRepositorySpec(Part):
         default=None,
         description="Variables such as ${NAME} and ${NAME:-default} in the "
         "files. Without it, they are plain text.",
+    )
+    decryption: Decryption | None = Field(
+        default=None,
+        description="How encrypted files are opened. Without it, they are "
+        "refused.",
+    )
+    force: bool = Field(
+        default=False,
+        description="Delete and create again what cannot be changed because "
+        "a field is immutable.",
     )
     write_back: WriteBack = Field(
         default=WriteBack(), description="Promotions to commit."

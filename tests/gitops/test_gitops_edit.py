@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.gitops.documents import documents
@@ -149,6 +149,7 @@ def test_alias_elsewhere_is_never_changed_with_it() -> None:
 names = st.from_regex(r"\A[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?\Z")
 
 
+@settings(deadline=None)
 @given(names, names, st.text("# \tabc:'\"", max_size=12))
 def test_any_generation_and_comment(old: str, new: str, tail: str) -> None:
     line = f"generation: '{old}' #{tail}\n"

@@ -1,0 +1,1 @@
+"""SOPS files with age keys: https://getsops.io/docs/, opened in memory."""
