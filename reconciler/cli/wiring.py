@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from reconciler.artifacts import ArtifactStore
@@ -45,7 +44,9 @@ from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.receiver import Receiver
 from reconciler.indexes.adapters import Adapters as IndexAdapters
 from reconciler.indexes.controller import VectorIndexController
+from reconciler.indexes.orphans import undeploy_orphan_indexes
 from reconciler.serving.devices import DeviceProbe
+from reconciler.serving.index_documents import IndexFiles
 from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
 from reconciler.storage.placement import Place
@@ -94,7 +95,13 @@ def beginning(
     """What a process of these roles clears up before its first pass."""
     if "node" not in roles:
         return None
-    return partial(undeploy_orphans, node.server.files)
+    files = node.server.files
+
+    def clear_up(objects: Objects) -> None:
+        undeploy_orphans(files, objects)
+        undeploy_orphan_indexes(IndexFiles(files.root), objects)
+
+    return clear_up
 
 
 def promotions(objects: Objects, namespace: str) -> Sequence[Promotion]:

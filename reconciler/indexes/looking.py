@@ -39,7 +39,8 @@ class Look:
 def look(adapters: Adapters, objects: Objects, index: VectorIndex) -> Look:
     """Look at everything that concerns an index; blocking, no effects."""
     if not adapters.place.may_keep(index.spec.node, index.status.node):
-        return Look(IndexFacts(ours=False))
+        known = adapters.files.is_asked_for(served_name(index))
+        return Look(IndexFacts(ours=False, known_to_server=known))
     if index.deleting:
         return Look(_leaving(adapters, index))
     located = adapters.sources.locate(objects, index)
@@ -206,6 +207,7 @@ def _answering(adapters: Adapters, index: VectorIndex) -> Answering | None:
     return Answering(
         generation=found.generation,
         message=found.message,
+        damaged=found.damaged,
         questions=found.questions,
         p50=found.p50,
         p99=found.p99,

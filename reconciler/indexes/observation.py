@@ -68,6 +68,9 @@ class Answering:
     """The one that answers; None: none does."""
 
     message: str = ""
+    damaged: str | None = None
+    """A generation whose files are damaged."""
+
     questions: int = 0
     p50: float = 0.0
     p99: float = 0.0

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from typing_extensions import override
+
 from reconciler.engine.conditions import Conditions, timestamp
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
@@ -41,6 +43,11 @@ class StartBuild(Action):
 
     run: str
     retry: bool = False
+
+    @override
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{'retry' if self.retry else 'start'} build {self.run}"
 
 
 @dataclass(frozen=True)
@@ -82,12 +89,20 @@ def plan(
 ) -> Plan[VectorIndexStatus]:
     """Compare an index with its source and with what answers."""
     if not facts.ours:
-        return Plan(desired.status)
+        # It may have been ours: spec.node moved it.
+        undeploy = Undeploy(_key(desired, "undeploy"))
+        moved = (undeploy,) if facts.known_to_server else ()
+        return Plan(desired.status, moved)
     if desired.deleting:
         return _plan_deletion(desired, facts)
     actions = tuple(_actions(desired, facts, now))
-    status = _report(desired, facts, now)
-    return Plan(status, actions, _pause(desired, facts, actions, now))
+    return Plan(
+        _report(desired, facts, now),
+        actions,
+        _pause(desired, facts, actions, now),
+        # Two nodes may see that nobody has it yet: one of them gets it.
+        claim=facts.node != desired.status.node,
+    )
 
 
 def _plan_deletion(
@@ -117,11 +132,13 @@ def served_name(index: VectorIndex) -> str:
 
 def in_sync(facts: IndexFacts) -> bool:
     """Whether the newest generation is what the source asks for."""
-    built = facts.built
+    built, answering = facts.built, facts.answering
+    damaged = answering.damaged if answering else None
     return (
         built is not None
         and built.wanted == facts.wanted
         and built.generation == facts.current
+        and built.generation != damaged
     )
 
 
@@ -160,7 +177,7 @@ def _build_actions(
         key = _key(desired, "build", run.name, run.failures)
         yield StartBuild(key, run.name, retry=True)
     elif run.phase == "Succeeded":
-        # Its generation was removed or replaced by hand: begin again.
+        # Its generation was damaged, removed or replaced: begin again.
         yield RemoveLeftovers(_key(desired, "leftovers"))
 
 

@@ -172,8 +172,12 @@ def build(
 
 
 def _is_up_to_date(current: _Current, wanted: _Wanted, content: str) -> bool:
-    manifest = current.manifest
-    return manifest.content == content and manifest.model == wanted.model
+    found = current.manifest
+    return (found.content, found.model, found.chunking) == (
+        content,
+        wanted.model,
+        wanted.chunking,
+    )
 
 
 def _describe(report: BuildReport, found: Scan) -> None:

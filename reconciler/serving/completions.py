@@ -108,7 +108,8 @@ def parse(body: Any) -> CompletionRequest:
 def invalid(error: ValidationError) -> ApiError:
     """The error that names the first parameter that is wrong."""
     first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else None
+    names = [part for part in first["loc"] if isinstance(part, str)]
+    name = ".".join(names) or None
     if first["type"] == "extra_forbidden":
         message = f"unrecognized request argument: {name}"
     elif first["type"] == "missing":

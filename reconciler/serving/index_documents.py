@@ -59,6 +59,9 @@ class ObservedIndex(Document):
     since: Timestamp
     """When `state`, `message` and `generation` became what they are."""
 
+    damaged: str | None = None
+    """A generation that cannot be opened because its files are damaged."""
+
     questions: int = 0
     """Newest answers that the latencies are of."""
 

@@ -102,7 +102,7 @@ class IndexRollout:
             _LOG.warning("index %s: %s", self.name, error)
             at = time.monotonic() + RETRY_SECONDS
             self._refused = _Refused(wanted, str(error), at)
-            self._report("Failed", str(error))
+            self._report("Failed", str(error), error.damaged)
             return
         self._refused = None
         before, self.current = self.current, opened
@@ -117,7 +117,9 @@ class IndexRollout:
         )
         self._report("Serving", "")
 
-    def _report(self, state: State, message: str) -> None:
+    def _report(
+        self, state: State, message: str, damaged: str | None = None
+    ) -> None:
         before = self.files.observed(self.name)
         summary = self.latencies.summary()
         told = ObservedIndex(
@@ -125,6 +127,7 @@ class IndexRollout:
             generation=self.current.generation if self.current else None,
             state=state,
             message=message,
+            damaged=damaged,
             since=timestamp(self.now()),
             questions=summary.count,
             p50=summary.p50,
@@ -147,8 +150,7 @@ def _pointer(desired: DesiredIndex) -> str | None:
 
 
 def _same_but_latency(before: ObservedIndex, after: ObservedIndex) -> bool:
-    return (before.generation, before.state, before.message) == (
-        after.generation,
-        after.state,
-        after.message,
+    latency = {"since": "", "questions": 0, "p50": 0.0, "p99": 0.0}
+    return before.model_copy(update=latency) == after.model_copy(
+        update=latency
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from reconciler.retrieval.cross_encoder import CrossEncoder, read_pair_recipe
 from reconciler.retrieval.embedder import Embedder, EmbedderError
 from reconciler.retrieval.library import (
+    DamagedError,
     GenerationManifest,
     Library,
     LibraryError,
@@ -30,7 +31,16 @@ _TRIES = 3
 
 
 class OpeningError(Exception):
-    """An index cannot be opened, and why."""
+    """An index cannot be opened, and why.
+
+    Args:
+        message: why.
+        damaged: the generation whose files are damaged, if that is why.
+    """
+
+    def __init__(self, message: str, damaged: str | None = None) -> None:
+        super().__init__(message)
+        self.damaged = damaged
 
 
 @dataclass(frozen=True)
@@ -139,10 +149,10 @@ class Opener:
                 manifest = library.checked_manifest(name)
                 embedder = self._embedder_of(desired, manifest)
                 return Searcher(library, embedder)
-            except LibraryError:
+            except DamagedError as error:
                 # Removed while it was opened: there are newer ones.
                 if library.current() == name or attempt == _TRIES - 1:
-                    raise
+                    raise OpeningError(str(error), name) from error
         raise AssertionError
 
     def _embedder_of(

@@ -20,11 +20,13 @@ from typing import Any
 import pytest
 from cluster import NAMESPACE, Cluster, rendered, until
 
+from reconciler.cli.kinds import KINDS
 from reconciler.controlplane.access.identity import User
 from reconciler.controlplane.access.policy import Policy, compile_policy
 from reconciler.controlplane.access.rules import Request
 from reconciler.controlplane.errors import ApiError
 from reconciler.controlplane.thread import ControlPlaneThread
+from reconciler.feedback import EmbeddedServer
 
 ACCOUNTS = {
     f"system:serviceaccount:{NAMESPACE}:reconciler-{role}": role
@@ -91,6 +93,14 @@ OBJECTS = {
             "suiteRef": {"name": "suite"},
         },
     ),
+    "index": (
+        "VectorIndex",
+        {
+            "source": {"feedbackStoreRef": {"name": "feedback"}},
+            "embedder": {"type": "Hashing"},
+            "interval": "1s",
+        },
+    ),
     "other": (
         "ConfigRepository",
         {"suspend": True, "directory": {"path": "/nowhere"}},
@@ -114,7 +124,7 @@ class Record:
     def __init__(self) -> None:
         self._lock = Lock()
         self._asked: dict[tuple[str, Request, bool], Asked] = {}
-        self._conflicts = {"datasetlayouts", "models"}
+        self._conflicts = {"datasetlayouts", "models", "vectorindexes"}
         self.judge = Policy.decide
 
     def decide(self, policy: Policy, user: User, request: Request) -> Any:
@@ -169,8 +179,24 @@ def body(name: str) -> Json:
     }
 
 
+def read_by_node(record: Record, resource: str) -> bool:
+    return any(
+        ACCOUNTS[asked.user.name] == "node"
+        and (asked.request.verb, asked.request.resource) == ("get", resource)
+        for asked in record.all()
+    )
+
+
+@pytest.fixture
+def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database for the feedback store, so that it has rows to index."""
+    postgres = EmbeddedServer(tmp_path_factory.mktemp("pg"))
+    yield postgres.ensure("feedback")
+    postgres.stop()
+
+
 def drive(
-    cluster: Cluster, operators: Any, root: Path, record: Record
+    cluster: Cluster, operators: Any, root: Path, record: Record, dsn: str
 ) -> None:
     """Have both roles do everything that they ever do to the API server."""
     cluster.install()
@@ -179,9 +205,7 @@ def drive(
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": "database", "namespace": NAMESPACE},
-            "data": {
-                "dsn": base64.b64encode(b"host=127.0.0.1 port=1").decode()
-            },
+            "data": {"dsn": base64.b64encode(dsn.encode()).decode()},
         }
     )
     config, artifacts = root / "config", root / "artifacts"
@@ -228,6 +252,7 @@ def drive(
         "a second look at the model",
     )
     until(lambda: record.seen(verb="patch", resource="leases"), "a renewal")
+    until(lambda: read_by_node(record, "secrets"), "rows for the index")
     for name in OBJECTS:
         (config / f"{name}.yaml").unlink()
     kept = body("suite") | {
@@ -235,7 +260,11 @@ def drive(
     }
     (config / "kept.yaml").write_text(json.dumps(kept))
     for kind, _ in OBJECTS.values():
-        plural = f"{kind.lower()}s".replace("ys", "ies")
+        plural = next(
+            known.definition.plural
+            for known in KINDS
+            if known.definition.kind == kind
+        )
         until(
             lambda p=plural: (
                 approved(cluster) and record.seen(verb="delete", resource=p)
@@ -324,9 +353,9 @@ def smaller(roles: list[Json]) -> Iterator[tuple[str, list[Json]]]:
 
 @pytest.mark.slow
 def test_the_rules_are_enough_and_none_is_too_many(
-    plane, cluster, operators, tmp_path, record
+    plane, cluster, operators, tmp_path, record, dsn
 ):
-    drive(cluster, operators, tmp_path, record)
+    drive(cluster, operators, tmp_path, record, dsn)
     asked = record.all()
     assert [a for a in asked if not a.allowed] == []
     roles = roles_of_the_manifests()
