@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from reconciler.cli.session import Session, kubeconfig_of
@@ -17,7 +18,8 @@ def add_parser(commands: Any) -> None:
         description="After an upgrade that brings a new version of a kind, "
         "writes every object of it once, and then removes the older versions "
         "from the definition's status.storedVersions. Can be stopped and "
-        "repeated at any time.",
+        "repeated at any time. What the server refuses is named, and makes "
+        "the exit code 1; everything else is migrated.",
     )
     parser.add_argument(
         "--all",
@@ -28,20 +30,34 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Migrate, telling each kind."""
+    """Migrate, telling each kind; 1 if something was refused."""
     config = kubeconfig_of(arguments.kubeconfig, arguments.state)
     with Session(config) as session:
-        session.run(_migrate(session, every=arguments.all))
-    return 0
+        refused = session.run(_migrate(session, every=arguments.all))
+    for why in refused:
+        print(f"refused: {why}", file=sys.stderr)
+    if refused:
+        print(
+            "what was refused is still stored in an older version: make the "
+            "objects valid, or delete them, and migrate again",
+            file=sys.stderr,
+        )
+    return 1 if refused else 0
 
 
-async def _migrate(session: Session, *, every: bool) -> None:
+async def _migrate(session: Session, *, every: bool) -> list[str]:
     from reconciler.engine.migrate import migrate
 
-    groups = () if every else (GROUP,)
-    async for found, count in migrate(session.client, groups):
+    groups, refused = () if every else (GROUP,), list[str]()
+    async for found, outcome in migrate(session.client, groups):
+        refused += outcome.refused
         if not found.due:
             print(f"{found.name}: all in {found.storage}")
             continue
         before = ", ".join(v for v in found.stored if v != found.storage)
-        print(f"{found.name}: {count} objects, {before} -> {found.storage}")
+        left = len(outcome.refused)
+        print(
+            f"{found.name}: {outcome.visited} objects, {before} -> "
+            f"{found.storage}" + (f", {left} refused" if left else "")
+        )
+    return refused

@@ -13,7 +13,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.up import (
@@ -26,6 +26,10 @@ from reconciler.cli.up import (
 )
 from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.paths import StateDirectory
+
+if TYPE_CHECKING:
+    from reconciler.engine.listen import Address
+    from reconciler.gitops.receiver import Receiver
 
 DEFAULT_STATE = Path("/var/lib/reconciler")
 LEASE = "reconciler-controller"
@@ -114,11 +118,10 @@ async def _operate(
         leader_elect=arguments.leader_elect,
         lease=LeaseTerms(name=LEASE, namespace=arguments.lease_namespace),
         probes=arguments.probes,
-        leading=lambda: _alone(state, node),
+        leading=lambda: _leading(state, node, receiver, arguments.webhooks),
         begin=wiring.beginning(node, roles_of(arguments.roles)),
     )
-    async with listening(receiver, arguments.webhooks):
-        await shell.run(app, stop, asyncio.Event())
+    await shell.run(app, stop, asyncio.Event())
 
 
 def _node(state: StateDirectory, arguments: argparse.Namespace) -> Any:
@@ -129,6 +132,22 @@ def _node(state: StateDirectory, arguments: argparse.Namespace) -> Any:
     if serve is None:
         return wiring.node_of(state, place)
     return wiring.node_of(state, place, (serve.host, serve.port))
+
+
+@asynccontextmanager
+async def _leading(
+    state: StateDirectory,
+    node: Any,
+    receiver: Receiver,
+    webhooks: Address | None,
+) -> AsyncIterator[None]:
+    """What only a leader holds.
+
+    Pushes are told to it alone: a standby knows no repository. Its port is
+    closed, so that a proxy tries the next address.
+    """
+    async with _alone(state, node), listening(receiver, webhooks):
+        yield
 
 
 @asynccontextmanager

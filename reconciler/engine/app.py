@@ -133,7 +133,7 @@ class App:
         self.settings = settings or ClientSettings()
         self._begin_with = begin
         self._probes, self._leading = probes, leading or _nothing
-        self._controllers = _by_kind(controllers, roles)
+        self._controllers, self._roles = _by_kind(controllers, roles), roles
         self.kinds = _all_kinds(controllers, kinds)
         self._workers, self._grace = workers, grace
         self._leader_elect, self._lease_terms = leader_elect, lease
@@ -200,7 +200,13 @@ class App:
         if self._probes is None:
             yield
             return
-        exposition = Exposition(self.metrics, self.store, self.queue)
+        exposition = Exposition(
+            self.metrics,
+            self.store,
+            self.queue,
+            # There may be many nodes, and each knows all objects.
+            objects="controller" in self._roles,
+        )
         answers = Answers(self.health, self.waiting, exposition.render)
         async with serve(self._probes, answers):
             yield

@@ -44,12 +44,20 @@ class Exposition:
         metrics: counters of the loop.
         store: the watched objects.
         queue: those that wait.
+        objects: tell of each object while this process leads. All others
+            would tell the same, and sums over processes be wrong.
     """
 
     def __init__(
-        self, metrics: Metrics, store: ObjectStore, queue: Backlog
+        self,
+        metrics: Metrics,
+        store: ObjectStore,
+        queue: Backlog,
+        *,
+        objects: bool = True,
     ) -> None:
         self._metrics, self._store, self._queue = metrics, store, queue
+        self._of_objects = objects
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -61,7 +69,8 @@ class Exposition:
         """One family after the other; `Collector` of prometheus_client."""
         yield from self._loop()
         yield self._durations()
-        yield self._objects()
+        if self._of_objects and self._metrics.leading:
+            yield self._objects()
 
     def _loop(self) -> Iterator[Metric]:
         passes = CounterMetricFamily(

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.engine.client import KubeClient
-from reconciler.engine.errors import ConflictError, NotFoundError
+from reconciler.engine.controller import TerminalError, TransientError
+from reconciler.engine.errors import (
+    ConflictError,
+    NotFoundError,
+    UnavailableError,
+)
 
 DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 AT_ONCE = 8
@@ -63,48 +68,74 @@ def migration_of(definition: Mapping[str, Any]) -> Migration:
     )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the objects of one definition."""
+
+    visited: int = 0
+    refused: tuple[str, ...] = ()
+    """What could not be written, and why; the rest was."""
+
+
 async def migrate(
     client: KubeClient, groups: Sequence[str]
-) -> AsyncIterator[tuple[Migration, int]]:
+) -> AsyncIterator[tuple[Migration, Outcome]]:
     """Rewrite the objects of all definitions of some groups.
 
     Repeatable at any moment: what was rewritten is not written again, and
-    the definition says so only after all of its objects were.
+    the definition says so only after all of its objects were. What the server
+    refuses keeps nobody else waiting.
 
     Args:
         client: The API server.
         groups: API groups; none means all.
 
     Yields:
-        Each definition, and how many objects were visited; 0 if it was not
-        due.
+        Each definition, and what became of its objects; nothing if it was
+        not due.
 
     Raises:
-        TransientError: The API server is out of reach.
-        TerminalError: It refuses an object.
+        TransientError, TerminalError: The definitions cannot be listed, or
+            the API server is out of reach.
     """
     for definition in await client.list(*DEFINITION):
         found = migration_of(definition)
         if groups and found.group not in groups:
             continue
-        yield found, await _rewrite(client, found) if found.due else 0
+        yield found, await _rewritten(client, found)
 
 
-async def _rewrite(client: KubeClient, found: Migration) -> int:
+async def _rewritten(client: KubeClient, found: Migration) -> Outcome:
+    if not found.due:
+        return Outcome()
+    try:
+        return await _rewrite(client, found)
+    except UnavailableError:
+        raise
+    except (TransientError, TerminalError) as error:
+        return Outcome(refused=(f"{found.name}: {error}",))
+
+
+async def _rewrite(client: KubeClient, found: Migration) -> Outcome:
     version = f"{found.group}/{found.served}"
     objects = await client.list(version, found.kind)
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(item: Mapping[str, Any]) -> None:
+    async def one(item: Mapping[str, Any]) -> str:
         metadata = item["metadata"]
+        where = version, found.kind, metadata.get("namespace")
         async with gate:
-            await _touch(
-                client,
-                (version, found.kind, metadata.get("namespace")),
-                metadata["name"],
-            )
+            return await _touched(client, where, metadata["name"])
 
-    await asyncio.gather(*(one(item) for item in objects))
+    told = await asyncio.gather(*(one(item) for item in objects))
+    refused = tuple(why for why in told if why)
+    if not refused:
+        await _finish(client, found)
+    return Outcome(len(objects) - len(refused), refused)
+
+
+async def _finish(client: KubeClient, found: Migration) -> None:
+    """Say that no object is left in another version."""
     # Refused if somebody changed the definition meanwhile: then another
     # version may be the one to store.
     await client.merge_patch(
@@ -115,7 +146,21 @@ async def _rewrite(client: KubeClient, found: Migration) -> int:
         },
         subresource="status",
     )
-    return len(objects)
+
+
+async def _touched(
+    client: KubeClient, where: tuple[str, str, str | None], name: str
+) -> str:
+    """Write an object as it is; tells why not, or ''."""
+    try:
+        await _touch(client, where, name)
+    except UnavailableError:
+        raise
+    except (TransientError, TerminalError) as error:
+        _, kind, namespace = where
+        place = f"{namespace}/{name}" if namespace else name
+        return f"{kind} {place}: {error}"
+    return ""
 
 
 async def _touch(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,10 +19,15 @@ from typing import Any
 import pytest
 
 from reconciler.cli.kinds import KINDS
+from reconciler.cli.lock import exclusive
+from reconciler.cli.operator import _leading
 from reconciler.cli.session import Session
 from reconciler.controlplane.thread import ControlPlaneThread
 from reconciler.engine.crd import render_crd
+from reconciler.engine.listen import Address
+from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import API_VERSION
+from reconciler.gitops.receiver import Receiver
 
 TOKEN = "a token of sixteen and more"
 
@@ -98,3 +105,18 @@ def test_the_operator_takes_pushes_where_the_status_says(
         operator.send_signal(signal.SIGTERM)
         assert operator.wait(30) == 0
         plane.stop()
+
+
+async def test_a_standby_does_not_listen(tmp_path: Path) -> None:
+    """Its closed port has a proxy try the leader's."""
+    receiver = Receiver()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    standby = _leading(
+        StateDirectory(tmp_path), None, receiver, Address("127.0.0.1", port)
+    )
+    with exclusive(tmp_path, "the leader"):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(standby.__aenter__(), 0.3)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 1)

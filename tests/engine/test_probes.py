@@ -126,7 +126,13 @@ def test_each_object_tells_whether_it_is_ready(widget_kind, server):
         | {"spec": {"suspend": True}, "status": {"conditions": [ready]}}
     )
     store.update(server.widget("b"))
-    found = samples(Exposition(Metrics(), store, WorkQueue()).render())
+    metrics = Metrics()
+    exposition = Exposition(metrics, store, WorkQueue())
+    assert b"resource_info" not in exposition.render()  # a standby's
+    metrics.leading = True
+    node = Exposition(metrics, store, WorkQueue(), objects=False)
+    assert b"resource_info" not in node.render()
+    found = samples(exposition.render())
     labels = {
         dict(labels)["name"]: dict(labels)
         for (name, labels) in found

@@ -12,6 +12,7 @@ from cluster import NAMESPACE, OVERLAYS, ROOT, rendered
 
 from reconciler.cli.kinds import KINDS
 from reconciler.cli.main import parser
+from reconciler.cli.up import roles_of
 
 VERSIONS = ("1.29", "1.32", "1.36")
 FOREIGN = {"ServiceMonitor"}
@@ -132,7 +133,7 @@ def test_selectors_find_the_pods_and_ports_exist(overlay):
     for service in of_kind(overlay, "Service"):
         name, spec = service["metadata"]["name"], service["spec"]
         assert spec["selector"].items() <= labels[name].items()
-        assert {p["targetPort"] for p in spec["ports"]} <= ports[name]
+        assert {p["targetPort"] for p in spec["ports"]} == ports[name]
     for policy in of_kind(overlay, "NetworkPolicy"):
         wanted = policy["spec"]["podSelector"]["matchLabels"].items()
         chosen = [n for n, found in labels.items() if wanted <= found.items()]
@@ -160,6 +161,10 @@ def test_containers_run_commands_that_exist_with_ports_that_they_declare(
         assert options.probes.port == declared["metrics"]
         if options.serve is not None:
             assert options.serve.port == declared["serve"]
+        if options.webhooks is not None:
+            assert options.webhooks.port == declared["webhooks"]
+        controls = "controller" in roles_of(options.roles)
+        assert controls == (options.webhooks is not None)
         given = {e["name"] for e in container["env"]}
         used = set(re.findall(r"\$\((\w+)\)", " ".join(container["args"])))
         assert used == given

@@ -10,6 +10,7 @@ import pytest
 from controlplane_support import CRDS, Client, widget, widget_crd
 
 from reconciler.cli.main import main
+from reconciler.controlplane import credentials
 from reconciler.controlplane.server import ControlPlane
 from reconciler.controlplane.upkeep.checking import check
 
@@ -120,6 +121,66 @@ async def test_a_version_is_stored_before_it_is_served(
     assert await migrate(upgraded) == 0
     assert "2 objects, v1alpha1 -> v1" in capsys.readouterr().out
     assert stored_in(tmp_path / "state") == {"example.dev/v1"}
+
+
+async def let_in(client, state, *rules):
+    """A kubeconfig of somebody with these rules."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    await client.ok(
+        "POST", rbac, {"metadata": {"name": "ann"}, "rules": list(rules)}
+    )
+    bound = {
+        "metadata": {"name": "ann"},
+        "roleRef": {"kind": "ClusterRole", "name": "ann"},
+        "subjects": [{"kind": "User", "name": "ann"}],
+    }
+    await client.ok("POST", f"{rbac[:-1]}bindings", bound)
+    user = credentials.client_user(state / "identity", "ann", [], 1)
+    authority = (state / "identity/ca.crt").read_bytes()
+    file = state / "ann"
+    file.write_bytes(credentials.kubeconfig(client.url, authority, user))
+    return file
+
+
+async def test_what_is_refused_is_named_and_the_rest_is_migrated(
+    upgraded, tmp_path, capsys
+):
+    state = tmp_path / "state"
+    await two_versions(upgraded)
+    definitions = "customresourcedefinitions"
+    config = await let_in(
+        upgraded,
+        state,
+        {
+            "verbs": ["list", "patch"],
+            "apiGroups": ["apiextensions.k8s.io"],
+            "resources": [definitions, f"{definitions}/status"],
+        },
+        {
+            "verbs": ["list"],
+            "apiGroups": ["example.dev"],
+            "resources": ["widgets"],
+        },
+        {
+            "verbs": ["patch"],
+            "apiGroups": ["example.dev"],
+            "resources": ["widgets"],
+            "resourceNames": ["b"],
+        },
+    )
+    argv = ["--kubeconfig", str(config), "migrate", "--all"]
+    assert await asyncio.to_thread(main, argv) == 1
+    told = capsys.readouterr()
+    moved = "widgets.example.dev: 1 objects, v1alpha1 -> v1, 1 refused"
+    assert moved in told.out
+    assert 'refused: Widget default/a: widgets.example.dev "a" is' in told.err
+    crd = await upgraded.ok("GET", CRD)
+    assert crd["status"]["storedVersions"] == ["v1alpha1", "v1"]
+    assert stored_in(state) == {"example.dev/v1alpha1", "example.dev/v1"}
+    await upgraded.ok("DELETE", f"{widgets('v1')}/a")
+    assert await asyncio.to_thread(main, argv) == 0
+    crd = await upgraded.ok("GET", CRD)
+    assert crd["status"]["storedVersions"] == ["v1"]
 
 
 async def test_a_version_with_objects_in_it_cannot_go(upgraded):
