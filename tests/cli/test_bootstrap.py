@@ -24,6 +24,7 @@ from tests.gitops.conftest import Remote
 from tests.gitops.ssh_server import SshThread, asyncssh
 from tests.gitops.test_gitops_server import GitServer
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 API = "reconciler.dev/v1alpha1"
 FILE = "clusters/{}/repository.yaml"
 Call = Callable[..., tuple[int, str, str]]
@@ -130,6 +131,8 @@ def test_edits_in_the_repository_are_the_truth(
 ) -> None:
     bootstrap(remote.url)
     remote.pull()
+    sealed = (EXAMPLES / "fleet/platform/hook.yaml").read_text()
+    remote.commit({f"clusters/{name}/hook.yaml": sealed})
     file = FILE.format(name)
     text = (remote.work / file).read_text()
     head = remote.commit({file: text.replace("1m", "7m")})
