@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 SHELL := /bin/bash
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo demo-search test test-api test-native conformance lint format \
+.PHONY: help setup demo demo-gitops demo-search test test-api test-native conformance lint format \
 	bench crds wheel runtime clean
 
 help: ## What there is
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 
 demo: setup ## Run the whole loop on this machine, in minutes
 	@$(BIN)/reconciler demo
+
+demo-gitops: setup ## GitOps live, on one screen: commit, drift, prune, promotion, revert
+	@$(BIN)/reconciler demo gitops
 
 demo-search: setup ## Index this machine's documentation and answer from it
 	@scripts/demo-search.sh $(VENV)
@@ -78,4 +81,4 @@ runtime: ## Install that wheel for ROLE=controller|node in PREFIX
 		"$(TORCH)" "$(TORCH_INDEX)"
 
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) build dist .demo .demo-search .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) build dist .demo .demo-gitops .demo-search .mypy_cache .ruff_cache .pytest_cache

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,12 @@ from reconciler.engine.client import KubeClient
 from reconciler.engine.crd import render_crd
 from reconciler.engine.errors import UnavailableError
 from reconciler.engine.paths import StateDirectory
-from reconciler.gitops.bootstrap.deploykey import fingerprint
 from reconciler.gitops.bootstrap.remote import Remote as Branch
 from tests.gitops.conftest import Remote
-from tests.gitops.ssh_server import SshServer, asyncssh
+from tests.gitops.ssh_server import SshThread, asyncssh
 from tests.gitops.test_gitops_server import GitServer
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 API = "reconciler.dev/v1alpha1"
 FILE = "clusters/{}/repository.yaml"
 Call = Callable[..., tuple[int, str, str]]
@@ -82,43 +80,9 @@ def remote(tmp_path: Path) -> Remote:
     return found
 
 
-class Ssh:
-    """The SSH server on a thread of its own; commands run on this one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.server = SshServer(folder)
-        self.run(self.server.start())
-
-    def run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
-
-    def url(self, path: Path) -> str:
-        return f"ssh://git@127.0.0.1:{self.server.port}{path}"
-
-    def allow(self, public: str) -> None:
-        """What a person does in the forge's settings."""
-        self.run(self.server.stop())
-        self.server.allow(public)
-        self.run(self.server.start())
-
-    @property
-    def fingerprint(self) -> str:
-        public = self.server.host.export_public_key().decode()
-        return fingerprint(public.split()[1])
-
-    def close(self) -> None:
-        self.run(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
-
-
 @pytest.fixture
-def ssh(tmp_path: Path) -> Iterator[Ssh]:
-    found = Ssh(tmp_path)
+def ssh(tmp_path: Path) -> Iterator[SshThread]:
+    found = SshThread(tmp_path)
     yield found
     found.close()
 
@@ -167,6 +131,8 @@ def test_edits_in_the_repository_are_the_truth(
 ) -> None:
     bootstrap(remote.url)
     remote.pull()
+    sealed = (EXAMPLES / "fleet/platform/hook.yaml").read_text()
+    remote.commit({f"clusters/{name}/hook.yaml": sealed})
     file = FILE.format(name)
     text = (remote.work / file).read_text()
     head = remote.commit({file: text.replace("1m", "7m")})
@@ -189,7 +155,7 @@ def test_a_key_is_made_and_the_run_goes_on_once_it_was_added(
     state: StateDirectory,
     name: str,
     remote: Remote,
-    ssh: Ssh,
+    ssh: SshThread,
 ) -> None:
     words = (ssh.url(remote.home), "--host-key", ssh.fingerprint)
     head = remote.head
@@ -214,7 +180,7 @@ def test_a_key_is_made_and_the_run_goes_on_once_it_was_added(
 
 
 def test_a_key_is_kept_where_the_user_says(
-    bootstrap: Call, remote: Remote, ssh: Ssh, tmp_path: Path
+    bootstrap: Call, remote: Remote, ssh: SshThread, tmp_path: Path
 ) -> None:
     file, known = tmp_path / "deploy", tmp_path / "known_hosts"
     known.write_bytes(ssh.server.known_hosts())
@@ -232,7 +198,11 @@ def test_a_key_is_kept_where_the_user_says(
 
 
 def test_a_host_that_nobody_vouched_for_is_not_talked_to(
-    bootstrap: Call, state: StateDirectory, remote: Remote, ssh: Ssh, name: str
+    bootstrap: Call,
+    state: StateDirectory,
+    remote: Remote,
+    ssh: SshThread,
+    name: str,
 ) -> None:
     words = (ssh.url(remote.home), "--known-hosts", "/nowhere")
     code, _, err = bootstrap(*words)
@@ -247,7 +217,7 @@ def test_a_host_that_nobody_vouched_for_is_not_talked_to(
 
 
 def test_another_host_key_than_the_pinned_one_is_refused(
-    bootstrap: Call, remote: Remote, ssh: Ssh
+    bootstrap: Call, remote: Remote, ssh: SshThread
 ) -> None:
     bootstrap(ssh.url(remote.home), "--host-key", ssh.fingerprint)
     ssh.run(ssh.server.stop())

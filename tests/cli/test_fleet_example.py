@@ -16,6 +16,8 @@ from reconciler.gitops.dependencies import cycle
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.sops.keys import AgeKeys
+from reconciler.gitops.sops.opener import Opener
 
 FLEET = Path(__file__).parents[2] / "examples" / "fleet"
 PARSERS = {kind.definition.kind: kind for kind in KINDS}
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def repositories() -> dict[str, ConfigRepository]:
-    text = (FLEET / "repositories.yaml").read_text()
+    text = (FLEET / "clusters/fleet/environments.yaml").read_text()
     found: dict[str, ConfigRepository] = {}
     for raw in YAML(typ="safe").load_all(text):
         raw["metadata"]["namespace"] = "default"
@@ -37,7 +39,9 @@ def repositories() -> dict[str, ConfigRepository]:
 
 def built(path: str) -> dict[tuple[str, str], dict[str, Any]]:
     tree = read_directory(str(FLEET), path)
-    objects = Builder("default").build(Kustomize().files(tree))
+    key = (FLEET.parent / "fleet.agekey").read_bytes()
+    opener = Opener(AgeKeys.of({"age.agekey": key}))
+    objects = Builder("default", opener=opener).build(Kustomize().files(tree))
     for item in objects:
         if item.id.kind in PARSERS:
             PARSERS[item.id.kind].parse(item.body)
@@ -74,6 +78,16 @@ def test_environments_differ_in_what_their_overlays_say() -> None:
         ("DatasetLayout", "staging")
     ]
     assert ("DatasetLayout", "staging") in staging
+
+
+def test_the_secret_of_the_example_is_encrypted() -> None:
+    file = FLEET / "platform" / "hook.yaml"
+    assert b"known-to-everyone" not in file.read_bytes()
+    hook = built("platform")["Secret", "default"]
+    assert hook["stringData"] == {
+        "token": "an-example-that-is-known-to-everyone"
+    }
+    assert not any(FLEET.rglob("*.agekey"))
 
 
 def test_diff_of_the_example(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from reconciler.gitops.bootstrap.deploykey import fingerprint
 
 asyncssh = pytest.importorskip("asyncssh")
 
@@ -67,3 +70,37 @@ class SshServer:
     def identity(self, password: str | None = None) -> bytes:
         found: bytes = self.user.export_private_key(passphrase=password)
         return found
+
+
+class SshThread:
+    """The server on a thread of its own, for tests that run commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.server = SshServer(folder)
+        self.run(self.server.start())
+
+    def run(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def url(self, path: Path) -> str:
+        return f"ssh://git@127.0.0.1:{self.server.port}{path}"
+
+    def allow(self, public: str) -> None:
+        """What a person does in the forge's settings."""
+        self.run(self.server.stop())
+        self.server.allow(public)
+        self.run(self.server.start())
+
+    @property
+    def fingerprint(self) -> str:
+        public = self.server.host.export_public_key().decode()
+        return fingerprint(public.split()[1])
+
+    def close(self) -> None:
+        self.run(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()

@@ -1,4 +1,4 @@
-"""`reconciler demo`: the whole loop on this machine, on real input."""
+"""`reconciler demo`: the loop, or GitOps, on this machine and live."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="see the whole loop on this machine, in minutes",
-        description="Trains a small model on the documentation of this "
+        description="loop: trains a small model on the documentation of this "
         "Python, serves it, learns from feedback, promotes what is better, "
         "rejects what is worse, and rolls back with git revert. Everything "
         "is real and stays below the state directory (default: .demo), which "
-        "is made anew.",
+        "is made anew. gitops: bootstraps a Git repository, and shows a "
+        "commit, drift, a refused commit, a guarded prune, promotions that "
+        "are written back, and a revert (default state: .demo-gitops). Exit "
+        "code 1 if anything was not observed.",
     )
     parser.add_argument(
-        "--example", type=Path, help="config to use (examples/quickstart)"
+        "what",
+        nargs="?",
+        choices=("loop", "gitops"),
+        default="loop",
+        help="which one (default: loop)",
+    )
+    parser.add_argument(
+        "--example", type=Path, help="config to use (from examples/)"
     )
     parser.add_argument(
         "--rows", type=int, default=400, help="judgements per round (400)"
@@ -34,13 +44,27 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play the demo."""
+    if arguments.what == "gitops":
+        return _gitops(arguments)
+    return _loop(arguments)
+
+
+def _gitops(arguments: argparse.Namespace) -> int:
+    from reconciler.cli.demo import gitops
+
+    state = arguments.state or gitops.DEFAULT_STATE
+    example = arguments.example or _example(gitops.EXAMPLE)
+    return gitops.play(Path(state), example)
+
+
+def _loop(arguments: argparse.Namespace) -> int:
     from reconciler.cli.demo.operator import Operator, clean
     from reconciler.cli.demo.screen import Screen
     from reconciler.cli.demo.story import Story, how_to_go_on
     from reconciler.cli.session import Session
     from reconciler.engine.paths import StateDirectory
 
-    example = arguments.example or _example()
+    example = arguments.example or _example("quickstart")
     root = Path(arguments.state) if arguments.state else DEFAULT_STATE
     state = StateDirectory(root.resolve())
     screen = Screen()
@@ -66,12 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if outcome.failed_requests or slow else 0
 
 
-def _example() -> Path:
+def _example(name: str) -> Path:
     root = Path(__file__).resolve().parents[3]
-    example = root / "examples" / "quickstart"
+    example = root / "examples" / name
     if not example.is_dir():
         msg = (
-            "examples/quickstart is part of a checkout of the project; "
+            f"examples/{name} is part of a checkout of the project; "
             "name another folder with --example"
         )
         raise CommandError(msg, code=2)

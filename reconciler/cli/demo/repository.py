@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.cli.errors import CommandError
+
 TIMEOUT_SECONDS = 30
 IDENTITY = {
     "GIT_AUTHOR_NAME": "You",
@@ -63,12 +65,24 @@ class Repository:
         return self.head()
 
     def _git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(self.path), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            env={**os.environ, **IDENTITY},
-        )
-        return done.stdout
+        return run_git(self.path, *arguments)
+
+
+def run_git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder as a person would; returns what it printed.
+
+    Raises:
+        CommandError: it failed; with its last words.
+    """
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        env={**os.environ, **IDENTITY},
+    )
+    if done.returncode != 0:
+        msg = f"git {arguments[0]}: {done.stderr.strip()}"
+        raise CommandError(msg)
+    return done.stdout

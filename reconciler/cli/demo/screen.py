@@ -28,6 +28,9 @@ class Screen:
     """What the demo prints."""
 
     console: Console = field(default_factory=make_console)
+    quiet: bool = False
+    """Print nothing that moves where there is no terminal."""
+
     _started: float = field(default_factory=time.monotonic)
     _moving: Status | None = None
     _last_text: str = ""
@@ -66,6 +69,8 @@ class Screen:
         """What is going on right now."""
         if self._moving is not None:
             self._moving.update(f"{text} [dim]{self.seconds:5.1f} s[/]")
+            return
+        if self.quiet:
             return
         now = time.monotonic()
         if text != self._last_text and now - self._last_time > PLAIN_SECONDS:

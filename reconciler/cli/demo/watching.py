@@ -92,11 +92,13 @@ class Watching:
         )
         return found
 
-    def serving(self, name: str, seconds: float) -> Model:
-        """Wait until a generation of docs-assistant is what serves."""
+    def serving(
+        self, name: str, seconds: float, model: str = "docs-assistant"
+    ) -> Model:
+        """Wait until a generation of a model is what serves."""
 
         def done() -> Model | None:
-            live: Model | None = self.find(Model, "docs-assistant")
+            live: Model | None = self.find(Model, model)
             if live is None or lineage.production_of(live) != name:
                 return None
             ready = conditions.is_true(

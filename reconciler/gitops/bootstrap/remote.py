@@ -22,6 +22,7 @@ from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.reference import HEADS
+from reconciler.gitops.sops.opener import Opener
 
 SHOWN = 5
 _ABSENT = re.compile(
@@ -99,6 +100,8 @@ class Remote:
     ) -> tuple[tuple[DesiredObject, ...], str | None]:
         """What a folder of a commit defines, and its kustomization if any.
 
+        What is encrypted stays so.
+
         Raises:
             SourceError: it is no folder, or has links in it.
             BuildError: a file in it is wrong.
@@ -107,7 +110,8 @@ class Remote:
             return (), None
         tree = Mirror.of(self.git, self.branch).export(head, folder)
         files = Kustomize().files(tree)
-        return Builder(namespace).build(files), tree.overlay
+        builder = Builder(namespace, opener=Opener(closed=True))
+        return builder.build(files), tree.overlay
 
     def _has(self, head: str, folder: str) -> bool:
         if not folder:
