@@ -42,7 +42,7 @@ from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import refusal, stale
-from reconciler.gitops.manifest import api_version
+from reconciler.gitops.manifest import DesiredObject, api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
 from reconciler.gitops.plan import (
@@ -51,6 +51,7 @@ from reconciler.gitops.plan import (
     Commit,
     ConfigPlan,
     Prune,
+    Replace,
     Tell,
     plan,
 )
@@ -272,6 +273,8 @@ class ConfigRepositoryController:
         match action:
             case Apply():
                 await self._apply(ctx, desired, memory, action)
+            case Replace():
+                await self._replace(ctx, desired, memory, action)
             case Prune():
                 await self._prune(ctx, desired, memory, action)
             case Commit():
@@ -291,9 +294,45 @@ class ConfigRepositoryController:
         memory: Memory,
         action: Apply,
     ) -> None:
+        if await self._written(ctx, desired, memory, action.object):
+            memory.done.count("configured" if action.exists else "created")
+
+    async def _replace(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        action: Replace,
+    ) -> None:
+        """Delete, and create unless something keeps the old one for now."""
         if memory.failure is not None:
             return
-        item = action.object
+        item, client = action.object, _actor(ctx, desired)
+        where = (item.api_version, item.id.kind, item.id.namespace or None)
+        uid = action.replaced.uid
+        with about(f"{item.origin}: {item.id}"):
+            try:
+                await client.delete(*where, item.id.name, uid=uid)
+            except _REFUSED as error:
+                problem = Problem("ReconciliationFailed", refusal(item, error))
+                memory.fail(desired, problem, self._clock())
+                return
+            note = f"{item.id} is deleted and created again: {action.why}"
+            ctx.events.normal(desired, "Replaced", note)
+            left = await client.get(*where, item.id.name)
+        if left is None and await self._written(ctx, desired, memory, item):
+            memory.done.count("replaced")
+
+    async def _written(
+        self,
+        ctx: Context,
+        desired: ConfigRepository,
+        memory: Memory,
+        item: DesiredObject,
+    ) -> bool:
+        """Whether an object was applied; a refusal is remembered."""
+        if memory.failure is not None:
+            return False
         timeout = parse_duration(desired.spec.timeout).total_seconds()
         with about(f"{item.origin}: {item.id}"):
             try:
@@ -303,12 +342,12 @@ class ConfigRepositoryController:
                 text = refusal(item, error)
                 problem = Problem("ReconciliationFailed", text)
                 memory.fail(desired, problem, self._clock())
-                return
+                return False
             except TimeoutError as error:
                 msg = f"took more than {timeout:g}s"
                 raise TransientError(msg) from error
         memory.inspector.applied(item, live)
-        memory.done.count("configured" if action.exists else "created")
+        return True
 
     async def _prune(
         self,

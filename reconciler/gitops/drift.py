@@ -23,10 +23,15 @@ SHOWN_FIELDS = 3
 
 def tolerated(desired: ConfigRepository, observed: Observation) -> bool:
     """Whether objects that differ are left as they are."""
+    return warns_only(desired, observed.digest)
+
+
+def warns_only(desired: ConfigRepository, digest: str | None) -> bool:
+    """Whether a build is the one that was applied, and drift is only told."""
     return (
         desired.spec.drift_policy == "Warn"
-        and observed.digest is not None
-        and observed.digest == desired.status.applied_digest
+        and digest is not None
+        and digest == desired.status.applied_digest
     )
 
 
@@ -37,7 +42,8 @@ def drift(desired: ConfigRepository, observed: Observation) -> str | None:
     """
     if not tolerated(desired, observed):
         return None
-    found = [s for s in observed.objects or () if s.verdict is Verdict.DRIFTED]
+    differs = (Verdict.DRIFTED, Verdict.REPLACED)
+    found = [s for s in observed.objects or () if s.verdict in differs]
     if not found:
         return None
     shown = [_described(state) for state in found[:SHOWN_OBJECTS]]
@@ -59,6 +65,8 @@ def _described(state: ObjectState) -> str:
     name = state.desired.id
     if not state.exists:
         return f"{name} is missing"
+    if state.replaces is not None:
+        return f"{name}: in a field that cannot be changed"
     paths = [c.path for c in state.changes[:SHOWN_FIELDS]]
     more = _more(len(state.changes) - SHOWN_FIELDS)
     return f"{name}: {', '.join([*paths, *more])}"

@@ -16,10 +16,13 @@ from reconciler.gitops.build import BuildError, cluster_scoped_by
 from reconciler.gitops.claims import Claims
 from reconciler.gitops.concurrent import reading
 from reconciler.gitops.credentials import CredentialsError
+from reconciler.gitops.drift import warns_only
+from reconciler.gitops.force import Approved, withheld
 from reconciler.gitops.guard import approvals
 from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.inputs import load_opener, load_variables
 from reconciler.gitops.kustomize import Kustomize
+from reconciler.gitops.live import Replacing
 from reconciler.gitops.manifest import CRD, api_version
 from reconciler.gitops.memory import Memory, Scopes
 from reconciler.gitops.observation import (
@@ -153,11 +156,18 @@ class Enforcer:
             return Problem("InvalidIgnoreRule", str(error), terminal=True)
         except BuildError as error:
             return Problem("BuildFailed", str(error))
+        replacing = Replacing(self.memory.ownership, self.desired.spec.force)
         states = await self.memory.inspector.inspect(
-            self.actor, built.objects, ignored, self.claims
+            self.actor, built.objects, ignored, self.claims, replacing
         )
         refused = [s for s in states if s.verdict is Verdict.REJECTED]
-        return _refusal(refused) if refused else _Found(states, built.digest)
+        if refused:
+            return _refusal(refused)
+        found = _Found(states, built.digest)
+        if warns_only(self.desired, built.digest):
+            return found
+        approved = Approved.of(self.desired, approvals(tree.message))
+        return withheld(self.desired, states, approved) or found
 
 
 def _refusal(refused: Sequence[ObjectState]) -> Problem:

@@ -30,7 +30,8 @@ SMALL = 10
 """Up to so many objects, their share is no reason to wait."""
 
 _TRAILER = re.compile(
-    r"^Reconciler-Approved:[ \t]*(prune-[0-9a-f]{16})[ \t]*$", re.MULTILINE
+    r"^Reconciler-Approved:[ \t]*((?:prune|replace)-[0-9a-f]{16})[ \t]*$",
+    re.MULTILINE,
 )
 
 _HOLDING: Mapping[tuple[str, str], str] = {
@@ -54,7 +55,7 @@ def holding(item: ObjectId, live: Mapping[str, Any]) -> str:
 
 
 def approvals(message: str) -> frozenset[str]:
-    """The sets of objects whose prune a commit message approves."""
+    """The sets of objects whose deletion a commit message approves."""
     return frozenset(_TRAILER.findall(message))
 
 

@@ -23,6 +23,7 @@ from reconciler.gitops.build import Ownership
 from reconciler.gitops.claims import Claims
 from reconciler.gitops.concurrent import about, each, reading
 from reconciler.gitops.diff import changes, comparable
+from reconciler.gitops.force import forced, is_immutable, namesake
 from reconciler.gitops.guard import holding
 from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.manifest import (
@@ -40,11 +41,32 @@ LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
 
 _CAUSE = re.compile(
-    r"([A-Za-z][\w.\[\]-]*): (?:Invalid|Required|Unsupported|Duplicate) value"
+    r"([A-Za-z][\w.\[\]-]*): "
+    r"(?:(?:Invalid|Required|Unsupported|Duplicate) value|Forbidden)"
 )
 
 Live = Mapping[str, Any]
 NOTHING_IGNORED = IgnoreRules()
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """Which objects are replaced if they cannot be changed."""
+
+    ownership: Ownership
+    force: bool = False
+    """``spec.force``."""
+
+    def replaced(
+        self, item: DesiredObject, live: Live | None, error: Exception
+    ) -> StaleObject | None:
+        """What has to be deleted first; None if it is not to be."""
+        if live is None or not is_immutable(error):
+            return None
+        if not forced(self.force, item):
+            return None
+        found = _stale_object(item.id, item.version, live, self.ownership)
+        return None if found.protected else found
 
 
 @dataclass
@@ -64,6 +86,7 @@ class Inspector:
         objects: Sequence[DesiredObject],
         ignored: IgnoreRules = NOTHING_IGNORED,
         claims: Claims | None = None,
+        replacing: Replacing | None = None,
     ) -> tuple[ObjectState, ...]:
         """The state of each object, in the same order.
 
@@ -78,7 +101,7 @@ class Inspector:
         objects = [ignored.adjusted(o, live.get(o.id)) for o in objects]
         first = [o for o in objects if (o.id.group, o.id.kind) in _FIRST]
         rest = [o for o in objects if (o.id.group, o.id.kind) not in _FIRST]
-        server = _Server(client, live, claims)
+        server = _Server(client, live, claims, replacing)
         early = await self._states(server, first, _Coming())
         coming = _Coming.of(early)
         states = early + await self._states(server, rest, coming)
@@ -114,8 +137,9 @@ class Inspector:
             return ObjectState(item, Verdict.IN_SYNC, live=live)
         try:
             after = await server.client.apply(item.body, dry_run=True)
-        except (InvalidError, NotFoundError, AccessDeniedError) as error:
-            return _refused(item, error, coming, exists=live is not None)
+        except _REFUSALS as error:
+            refused = _refused(item, error, coming, exists=live is not None)
+            return await server.replaced(item, error) or refused
         if live is None or seen is None:
             return ObjectState(item, Verdict.DRIFTED, exists=False)
         found = changes(comparable(live), comparable(after))
@@ -126,6 +150,7 @@ class Inspector:
 
 
 _FIRST = (NAMESPACE, CRD)
+_REFUSALS = (InvalidError, NotFoundError, AccessDeniedError)
 
 
 @dataclass(frozen=True)
@@ -135,12 +160,30 @@ class _Server:
     client: Client
     live: Mapping[ObjectId, Live]
     claims: Claims | None
+    replacing: Replacing | None
 
     def rival(self, item: DesiredObject) -> str | None:
         live = self.live.get(item.id)
         if live is None or self.claims is None:
             return None
         return self.claims.rival(item.id, live)
+
+    async def replaced(
+        self, item: DesiredObject, error: Exception
+    ) -> ObjectState | None:
+        """The state of what is to be deleted and created again, if it is."""
+        live, rules = self.live.get(item.id), self.replacing
+        gone = rules.replaced(item, live, error) if rules else None
+        if gone is None:
+            return None
+        try:
+            await self.client.apply(namesake(item), dry_run=True)
+        except _REFUSALS as anew:
+            # It could not be created again: nothing is deleted.
+            message = refusal(item, anew)
+            return ObjectState(item, Verdict.REJECTED, message=message)
+        why = refusal(item, error)
+        return ObjectState(item, Verdict.REPLACED, message=why, replaces=gone)
 
 
 @dataclass(frozen=True)
@@ -294,6 +337,12 @@ async def _stale(
         live = None  # the kind itself is gone, and its objects with it
     if live is None:
         return StaleObject(item, version)
+    return _stale_object(item, version, live, ownership)
+
+
+def _stale_object(
+    item: ObjectId, version: str, live: Live, ownership: Ownership
+) -> StaleObject:
     meta = live["metadata"]
     asked = (meta.get("annotations") or {}).get(ANNOTATIONS.prune)
     return StaleObject(

@@ -27,6 +27,9 @@ class Verdict(enum.Enum):
     DRIFTED = enum.auto()
     """Missing or different: apply it."""
 
+    REPLACED = enum.auto()
+    """A field of it cannot be changed: delete it and create it again."""
+
     DEFERRED = enum.auto()
     """Its namespace or definition comes first, from the same revision."""
 
@@ -47,6 +50,14 @@ class ObjectState:
         default=None, repr=False, compare=False
     )
     """What is there, if it is in sync."""
+
+    replaces: StaleObject | None = None
+    """What is there, if it has to be deleted first."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it can be created only once another one is gone."""
+        return self.replaces is not None and self.replaces.terminating
 
 
 @dataclass(frozen=True)

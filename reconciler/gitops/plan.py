@@ -22,11 +22,13 @@ from reconciler.engine.conditions import (
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
 from reconciler.gitops.drift import judge_drift, tolerated
+from reconciler.gitops.force import replace_mark
 from reconciler.gitops.guard import mark, others
 from reconciler.gitops.history import record
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.observation import (
     UNVERIFIED,
+    ObjectState,
     Observation,
     StaleObject,
     Verdict,
@@ -65,6 +67,23 @@ class Apply(Action):
         """One line."""
         verb = "configure" if self.exists else "create"
         return f"{verb} {self.object.id}"
+
+
+@dataclass(frozen=True)
+class Replace(Action):
+    """Delete an object of which a field cannot be changed, and create it.
+
+    Cut short after the delete, the next pass finds nothing and creates it.
+    """
+
+    object: DesiredObject
+    replaced: StaleObject
+    why: str
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        return f"replace {self.object.id}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,7 @@ def plan(
     actions = () if observed.blocked else _actions(desired, observed)
     settled = not actions and observed.problem is None
     settled = settled and not _deferred(observed) and not observed.unhealthy
+    settled = settled and _leaving(desired, observed) is None
     if settled:
         actions = _commits(desired, observed)
     status = _status(desired, observed, actions, now, settled=settled)
@@ -140,15 +160,35 @@ def _actions(
     if observed.objects is None:
         return ()
     applies = [
-        Apply(_key(desired, "apply", s.desired.digest), s.desired, s.exists)
-        for s in observed.objects
-        if s.verdict is Verdict.DRIFTED and not tolerated(desired, observed)
+        _write(desired, state)
+        for state in observed.objects
+        if state.verdict in (Verdict.DRIFTED, Verdict.REPLACED)
+        and not state.leaving
+        and not tolerated(desired, observed)
     ]
     if _deferred(observed):
         applies = [a for a in applies if a.object.id.stage <= EARLY_STAGE]
         return _told(observed, applies)
     prunes = _prunes(desired, observed) if desired.spec.prune else []
     return _told(observed, [*applies, *prunes])
+
+
+def _write(desired: ConfigRepository, state: ObjectState) -> Apply | Replace:
+    item = state.desired
+    if state.replaces is not None:
+        key = _key(desired, "replace", state.replaces.uid, item.digest)
+        return Replace(key, item, state.replaces, state.message)
+    return Apply(_key(desired, "apply", item.digest), item, state.exists)
+
+
+def _leaving(
+    desired: ConfigRepository, observed: Observation
+) -> ObjectState | None:
+    """An object that is created again once the old one is gone."""
+    if tolerated(desired, observed):
+        return None
+    states = observed.objects or ()
+    return next((state for state in states if state.leaving), None)
 
 
 def _told(
@@ -202,12 +242,24 @@ def _inventory(
     """What is wanted and what is still there of what was wanted."""
     if observed.objects is None:
         return desired.status.inventory
-    entries = {s.desired.id: s.desired.entry() for s in observed.objects}
+    left = tolerated(desired, observed)
+    entries = {
+        s.desired.id: s.desired.entry() if left else _wanted(s)
+        for s in observed.objects
+    }
     if desired.spec.prune:
         for item in others(desired, observed.stale):
             if item.present:
                 entries.setdefault(item.id, _entry(observed, item))
     return tuple(entries[key] for key in sorted(entries))
+
+
+def _wanted(state: ObjectState) -> InventoryEntry:
+    """An object in the inventory, marked if it may be replaced."""
+    entry, gone = state.desired.entry(), state.replaces
+    if gone is None or not gone.holds:
+        return entry
+    return entry.model_copy(update={"approved": replace_mark(gone)})
 
 
 def _entry(observed: Observation, item: StaleObject) -> InventoryEntry:
@@ -299,6 +351,9 @@ def _judge(
         noun = "object" if count == 1 else "objects"
         text = f"applied {observed.head}: {count} {noun}"
         build.ready("ReconciliationSucceeded", text)
+    elif leaving := _leaving(desired, observed):
+        text = f"{leaving.desired.id} is created again once it is gone"
+        build.progressing("Progressing", text)
     elif observed.head != desired.status.last_applied_revision:
         build.progressing("Progressing", f"applying {observed.head}")
     else:
@@ -371,7 +426,7 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
         waits.append(retry)
     if any(s.terminating and s.present for s in observed.stale):
         waits.append(retry)
-    if _deferred(observed):
+    if _deferred(observed) or _leaving(desired, observed):
         waits.append(DEFERRED_WAIT)
     if observed.unhealthy:
         waits.append(min(HEALTH_POLL, max(observed.patience, 0.05)))

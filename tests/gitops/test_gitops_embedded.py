@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +27,10 @@ from reconciler.gitops.controller import (
     Promotion,
     writing_back,
 )
+from reconciler.gitops.documents import compose
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.gitops.sops.keys import new_identity
+from reconciler.gitops.sops.sealing import as_yaml, seal
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +44,16 @@ spec:
   storage:
     layoutRef: {name: main}
     dataset: models # where they live
+"""
+
+FIXED_SECRET = """\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: s
+  annotations: {reconciler.dev/force: enabled}
+immutable: true
+stringData:
 """
 
 
@@ -324,6 +338,54 @@ async def test_a_field_that_another_manager_took_is_left_to_it(
     }
     assert owned == {"scaler": {"f:x"}, "reconciler": {"f:y"}}
     assert found["metadata"]["labels"]["owner"] == "ada"
+
+
+async def test_an_encrypted_secret_that_cannot_be_changed_is_replaced(
+    operator: Operator, tmp_path: Path
+) -> None:
+    identity, recipient = new_identity()
+    key = base64.b64encode(identity.encode()).decode()
+    await operator.client.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "sops-age", "namespace": "default"},
+            "data": {"age.agekey": key},
+        }
+    )
+
+    def save(password: str) -> None:
+        nodes = compose("s.yaml", FIXED_SECRET + f"  password: {password}\n")
+        text = as_yaml(nodes, seal(nodes, [recipient]))
+        (tmp_path / "conf" / "s.yaml").write_text(text)
+
+    async def secret() -> dict[str, Any]:
+        return await operator.client.get("v1", "Secret", "default", "s") or {}
+
+    (tmp_path / "conf").mkdir()
+    save("hunter1")
+    await operator.follow(
+        {
+            "directory": {"path": str(tmp_path / "conf")},
+            "decryption": {
+                "provider": "sops",
+                "secretRef": {"name": "sops-age"},
+            },
+        }
+    )
+    await operator.reason("ReconciliationSucceeded")
+    old = await secret()
+    save("hunter2")
+
+    async def replaced() -> bool:
+        new = (await secret()).get("data", {}).get("password")
+        return bool(new == base64.b64encode(b"hunter2").decode())
+
+    await operator.until(replaced)
+    await operator.reason("ReconciliationSucceeded")
+    assert (await secret())["metadata"]["uid"] != old["metadata"]["uid"]
+    found = await operator.get("ConfigRepository", "fleet")
+    assert "hunter" not in str(found)
 
 
 @pytest.mark.parametrize("bare", [False, True])
