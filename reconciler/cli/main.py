@@ -30,6 +30,7 @@ COMMANDS = (
     "feedback",
     "generate",
     "search",
+    "rerank",
     "migrate",
     "operator",
     "completion",
