@@ -32,6 +32,7 @@ COMMANDS = (
     "feedback",
     "generate",
     "search",
+    "rerank",
     "migrate",
     "operator",
     "completion",

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = StateDirectory(Path(arguments.state or DEFAULT_STATE).resolve())
     library = Library(state.indexes / _name(sources))
     try:
-        embedder = _embedder(arguments, state.graphs)
+        embedder = open_named_embedder(arguments, state.graphs)
         if not arguments.no_refresh:
             _say(f"reading {', '.join(map(str, sources))}")
             report = build(
@@ -139,7 +139,10 @@ def _name(sources: Sequence[Path]) -> str:
     return hashlib.sha256(os.fsencode(joined)).hexdigest()[:16]
 
 
-def _embedder(arguments: argparse.Namespace, graphs: Path) -> Embedder:
+def open_named_embedder(
+    arguments: argparse.Namespace, graphs: Path
+) -> Embedder:
+    """The embedder that --model and --device name, or the usual one."""
     from reconciler.retrieval.embedder import HashingEmbedder
     from reconciler.retrieval.models import installed_model
     from reconciler.retrieval.sentence_embedder import SentenceEmbedder

@@ -13,10 +13,9 @@ from reconciler.engine.conditions import timestamp
 from reconciler.indexes.home import BuiltRecord, IndexHome
 from reconciler.retrieval.build import BuildReport, build
 from reconciler.retrieval.chunking import Chunking
-from reconciler.retrieval.cross_encoder import CrossEncoder
 from reconciler.retrieval.embedder import Embedder, EmbedderError
 from reconciler.retrieval.library import LibraryError
-from reconciler.retrieval.opening import open_embedder
+from reconciler.retrieval.opening import open_embedder, open_reranker
 from reconciler.retrieval.rows import Rows
 from reconciler.retrieval.search import Searcher
 from reconciler.retrieval.source import Directories, Source, SourceError
@@ -72,7 +71,7 @@ def _build(
         asked.model, asked.graphs, asked.device, asked.batch_size
     )
     if asked.reranker is not None:
-        CrossEncoder(asked.reranker, asked.graphs, asked.device)
+        open_reranker(asked.reranker, asked.graphs, asked.device)
     progress = _Progress(run)
     report = build(
         home.library,

@@ -21,6 +21,7 @@ from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.search import Hit
 from reconciler.retrieval.sentence_model import GRAPH, compile_graph, read_json
 
 MAX_TOKENS = 256
@@ -102,15 +103,18 @@ class CrossEncoder:
         """The digest of the model's directory."""
         return self._recipe.digest
 
-    def score(self, question: str, texts: Sequence[str]) -> Floats:
-        """Relevance of each text, in [0, 1], shape (texts,).
+    def score(self, question: str, hits: Sequence[Hit]) -> Floats:
+        """Relevance of each hit, in [0, 1], shape (hits,).
 
         Raises:
             EmbedderError: the device failed, or gave what is no number.
         """
+        asked = _clean(question)
+        return self._score([(asked, _clean(h.passage.text)) for h in hits])
+
+    def _score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         import numpy as np
 
-        pairs = [(_clean(question), _clean(text)) for text in texts]
         out = np.zeros(len(pairs), np.float32)
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][1]))
         with self._turn:

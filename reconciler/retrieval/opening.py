@@ -1,12 +1,18 @@
-"""An embedder by the words that configurations use for one."""
+"""Embedders and rerankers by the words that configurations use."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.retrieval.cross_encoder import CrossEncoder
 from reconciler.retrieval.embedder import Embedder, HashingEmbedder
 from reconciler.retrieval.models import HASHING
+from reconciler.retrieval.reranking import Reranker
 from reconciler.retrieval.sentence_embedder import BATCH, SentenceEmbedder
+from reconciler.retrieval.trained_reranker import (
+    TrainedReranker,
+    is_trained_reranker,
+)
 
 
 def open_embedder(
@@ -26,3 +32,14 @@ def open_embedder(
     if model == HASHING:
         return HashingEmbedder()
     return SentenceEmbedder(Path(model), graphs, device, batch)
+
+
+def open_reranker(directory: Path, graphs: Path, device: str) -> Reranker:
+    """The reranker of a directory: a trained one, or a CrossEncoder.
+
+    Raises:
+        EmbedderError: the model or the device cannot be used.
+    """
+    if is_trained_reranker(directory):
+        return TrainedReranker(directory, device)
+    return CrossEncoder(directory, graphs, device)

@@ -17,8 +17,12 @@ class Reranker(Protocol):
     def identity(self) -> str:
         """Scores may be compared if this is the same."""
 
-    def score(self, question: str, texts: Sequence[str]) -> Floats:
-        """One number for each text, in [0, 1], larger is better."""
+    def score(self, question: str, hits: Sequence[Hit]) -> Floats:
+        """Relevance of each hit, in [0, 1], shape (hits,).
+
+        Raises:
+            EmbedderError: the device failed, or gave what is no number.
+        """
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,6 @@ def reranked(
     """
     if reranker is None or not hits:
         return [Ranked(hit) for hit in hits]
-    scores = reranker.score(question, [hit.passage.text for hit in hits])
+    scores = reranker.score(question, hits)
     order = sorted(range(len(hits)), key=lambda i: -float(scores[i]))
     return [Ranked(hits[i], float(scores[i])) for i in order]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.retrieval.cross_encoder import CrossEncoder, read_pair_recipe
+from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.retrieval.embedder import Embedder, EmbedderError
 from reconciler.retrieval.library import (
     DamagedError,
@@ -21,11 +21,18 @@ from reconciler.retrieval.library import (
     LibraryError,
 )
 from reconciler.retrieval.models import HASHING
-from reconciler.retrieval.opening import open_embedder
+from reconciler.retrieval.opening import open_embedder, open_reranker
 from reconciler.retrieval.reranking import Ranked, Reranker, reranked
 from reconciler.retrieval.search import Mode, Searcher
 from reconciler.serving.index_documents import DesiredIndex
 
+_REFUSALS = (
+    LibraryError,
+    EmbedderError,
+    ArtifactError,
+    OSError,
+    ValueError,
+)
 _TRIES = 3
 """While generations come faster than one is opened."""
 
@@ -132,7 +139,7 @@ class Opener:
         try:
             searcher = self._open(desired)
             return OpenIndex(desired, searcher, self._reranker_of(desired))
-        except (LibraryError, EmbedderError, OSError, ValueError) as error:
+        except _REFUSALS as error:
             raise OpeningError(str(error)) from error
         except ImportError as error:
             msg = f"{error.name} is not installed"
@@ -173,8 +180,8 @@ class Opener:
         if desired.reranking is None:
             return None
         path = Path(desired.reranking.path)
-        wanted = (path, read_pair_recipe(path).digest, desired.device)
+        wanted = (path, digest_of(path), desired.device)
         if self._reranker is None or self._reranker[0] != wanted:
-            made = CrossEncoder(path, Path(desired.graphs), desired.device)
+            made = open_reranker(path, Path(desired.graphs), desired.device)
             self._reranker = (wanted, made)
         return self._reranker[1]

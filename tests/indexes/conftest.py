@@ -113,9 +113,7 @@ class World:
     async def wait(self, condition: Callable[[], bool]) -> None:
         """Wait for what the serving process does by itself."""
         async with asyncio.timeout(60):
-            while True:
-                if condition():
-                    return
+            while not condition():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
     async def settle(self, seconds: float = 60) -> None:
