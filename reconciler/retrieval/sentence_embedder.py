@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.quantization import quantized
 from reconciler.retrieval.sentence_model import (
     GRAPH,
     compile_graph,
@@ -21,6 +22,7 @@ from reconciler.retrieval.sentence_model import (
 
 BATCH = 16
 """Texts in one inference; of similar length, so that little is padding."""
+Precision = Literal["f32", "int8"]
 
 
 class SentenceEmbedder:
@@ -35,6 +37,8 @@ class SentenceEmbedder:
         cache: where graphs are kept, for all models.
         device: of OpenVINO: CPU, GPU, NPU.
         batch: texts in one inference.
+        precision: float32, or INT8, which is faster and drifts a little;
+            vectors of both do not mix.
 
     Raises:
         EmbedderError: the model or the device cannot be used.
@@ -46,10 +50,15 @@ class SentenceEmbedder:
         cache: Path,
         device: str = "CPU",
         batch: int = BATCH,
+        precision: Precision = "f32",
     ) -> None:
         self._batch = batch
         recipe = read_recipe(directory)
-        self._graph = converted(recipe, cache) / GRAPH
+        self._identity, home = recipe.digest, converted(recipe, cache)
+        if precision == "int8":
+            home, drift = quantized(recipe, cache)
+            self._identity += f"-int8-{drift.digest[:16]}"
+        self._graph = home / GRAPH
         self._tokenizer = load_tokenizer(recipe)
         self._single = compile_graph(self._graph, device)
         self._device = device
@@ -59,8 +68,8 @@ class SentenceEmbedder:
 
     @property
     def identity(self) -> str:
-        """The digest of the model's directory."""
-        return self._recipe.digest
+        """The digest of the model's directory, and of an INT8 graph."""
+        return self._identity
 
     @property
     def dim(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
+from reconciler import telemetry
 from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.embedder import EmbedderError
@@ -142,6 +143,7 @@ def converted(recipe: Recipe, cache: Path) -> Path:
 
 
 def _convert(recipe: Recipe, path: Path) -> None:
+    telemetry.refuse_if_early()
     import openvino
     import torch
 
@@ -209,6 +211,7 @@ def compile_graph(path: Path, device: str, *, bulk: bool = False) -> Any:
     Raises:
         EmbedderError: no such device, or the files are damaged.
     """
+    telemetry.refuse_if_early()
     import openvino
 
     options = {

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from reconciler import telemetry
 from reconciler.artifacts.tree import digest_of
 from reconciler.engine.resource import Part
 from reconciler.runs.progress import Reporter
 from reconciler.runs.protocol import Request, Result, RunDirectory
 from reconciler.runs.worker import InvalidRequestError, parameters
-from reconciler.serving import telemetry
 from reconciler.serving.bundle import (
     CONFIG_FILES,
     GRAPH,

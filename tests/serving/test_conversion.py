@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 REFUSING = """
 import sys
-from reconciler.serving import telemetry
+from reconciler import telemetry
 telemetry.refuse()
 import openvino.tools.ovc.telemetry_utils as ovc
 import nncf

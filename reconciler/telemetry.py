@@ -29,3 +29,9 @@ def refuse() -> None:
         msg = f"{_REPORTER} is imported already"
         raise TelemetryError(msg)
     sys.modules[_REPORTER] = None  # type: ignore[assignment]
+
+
+def refuse_if_early() -> None:
+    """The same where openvino may have been imported already."""
+    if "openvino" not in sys.modules:
+        refuse()
