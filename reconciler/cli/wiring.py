@@ -117,9 +117,14 @@ def evidence(generation: ModelGeneration) -> tuple[str, ...]:
             f"({improvement.ci_low} to {improvement.ci_high}), "
             f"{improvement.samples} questions, gate {improvement.gate}"
         )
+        lines += [
+            f"guardrail {rail.name}: {rail.value}"
+            for rail in improvement.guardrails
+        ]
     lines += [
         f"{name}: {digest}"
         for name, digest in (
+            ("report", improvement.report_digest if improvement else None),
             ("data", status.data_digest),
             ("weights", status.weights_digest),
             ("artifact", status.artifact_digest),

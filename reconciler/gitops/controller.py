@@ -38,7 +38,7 @@ from reconciler.gitops.enforce import Enforcer, scopes
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
-from reconciler.gitops.live import refusal, stale
+from reconciler.gitops.live import apply, refusal, stale
 from reconciler.gitops.manifest import api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
@@ -47,6 +47,7 @@ from reconciler.gitops.plan import (
     Apply,
     Commit,
     ConfigPlan,
+    Propose,
     Prune,
     Tell,
     plan,
@@ -266,7 +267,7 @@ class ConfigRepositoryController:
                 await self._apply(ctx, desired, memory, action)
             case Prune():
                 await self._prune(ctx, desired, memory, action)
-            case Commit():
+            case Commit() | Propose():
                 await self._commit(ctx, desired, memory, action)
             case Acknowledge():
                 await _acknowledge(ctx, memory, action)
@@ -289,7 +290,7 @@ class ConfigRepositoryController:
         timeout = parse_duration(desired.spec.timeout).total_seconds()
         try:
             async with asyncio.timeout(timeout):
-                live = await _actor(ctx, desired).apply(item.body)
+                live = await apply(_actor(ctx, desired), item)
         except _REFUSED as error:
             text = refusal(item, error)
             problem = Problem("ReconciliationFailed", text)
@@ -329,13 +330,18 @@ class ConfigRepositoryController:
         ctx: Context,
         desired: ConfigRepository,
         memory: Memory,
-        action: Commit,
+        action: Commit | Propose,
     ) -> None:
         known = await scopes(ctx.client)
         builder = memory.builder(desired, known)
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
-        await promoter.commit(ctx, action.promotion, builder, now)
+        if isinstance(action, Commit):
+            await promoter.commit(ctx, action.promotion, builder, now)
+        else:
+            opened = action.promotions
+            where = action.branch
+            await promoter.propose(ctx, where, opened, builder, now)
 
 
 def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:

@@ -20,6 +20,7 @@ from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject, digest_of
 from reconciler.gitops.observation import Observation, Problem
 from reconciler.gitops.plan import requested
+from reconciler.gitops.proposal import Proposals
 from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.source import Source
@@ -126,6 +127,10 @@ class Memory:
 
     acknowledged: set[str] = field(default_factory=set)
     """Tokens of reverted promotions that their Models were told of."""
+
+    proposals: tuple[tuple[str, str, float], Proposals] | None = None
+    """What the branch of proposals said last; for which branch, revision
+    and read of the source."""
 
     searched: dict[str, str] = field(default_factory=dict)
     """Token of a promotion to the revision whose history lacks it."""
