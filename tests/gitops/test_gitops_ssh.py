@@ -54,6 +54,7 @@ class SshServer:
         code = await child.wait()
         await process.stdout.drain()
         process.exit(code)
+        await process.wait_closed()
 
     async def stop(self) -> None:
         self.server.close()
