@@ -11,6 +11,7 @@ from reconciler.generations.resource import (
     TrainingSchedule,
 )
 from reconciler.gitops.resource import ConfigRepository
+from reconciler.notifications.resource import Alert
 from reconciler.storage.resource import DatasetLayout
 
 KINDS: tuple[type[Resource], ...] = (
@@ -21,4 +22,5 @@ KINDS: tuple[type[Resource], ...] = (
     Model,
     TrainingSchedule,
     ModelGeneration,
+    Alert,
 )

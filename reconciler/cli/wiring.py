@@ -41,6 +41,7 @@ from reconciler.gitops.controller import (
 )
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.receiver import Receiver
+from reconciler.notifications.controller import AlertController
 from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.process import LOOPBACK, ServerProcess
 from reconciler.storage.controller import DatasetLayoutController
@@ -216,4 +217,5 @@ def controllers(
         ModelGenerationController(
             Adapters(node.executor, node.artifacts, feedback)
         ),
+        AlertController(),
     )

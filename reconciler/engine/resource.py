@@ -328,6 +328,9 @@ class Annotations:
     prune: str = f"{GROUP}/prune"
     reconcile: str = f"{GROUP}/reconcile"
     abandon: str = f"{GROUP}/abandon"
+    revision: str = f"{GROUP}/revision"
+    """Set by us on an event: what the object followed when it happened."""
+
     promotion_recorded: str = f"{GROUP}/promotion-recorded"
     """Set on a Model by its repository: the generation whose promotion is in
     the history, though the pin does not show it."""

@@ -384,15 +384,28 @@ def _announce(
     """Warn once of a new problem, and of history that was rewritten."""
     if look.rewritten:
         note = f"{look.rewritten} is no longer in the branch; followed it"
-        ctx.events.warning(desired, "HistoryRewritten", note)
-    problem = found.problem
-    if problem is not None and problem != memory.told:
-        ctx.events.warning(desired, problem.reason, problem.message)
-    memory.told = problem
+        head = look.head or ""
+        ctx.events.warning(desired, "HistoryRewritten", note, revision=head)
+    _announce_problem(ctx, desired, memory, found)
     text = drift(desired, found)
     if text is not None and text != memory.told_drift:
-        ctx.events.warning(desired, DRIFT_DETECTED, text)
+        revision = found.enforced or ""
+        ctx.events.warning(desired, DRIFT_DETECTED, text, revision=revision)
     memory.told_drift = text
+
+
+def _announce_problem(
+    ctx: Context, desired: ConfigRepository, memory: Memory, found: Observation
+) -> None:
+    """Warn once of a problem of a revision."""
+    problem, revision = found.problem, found.head or ""
+    if problem is None:
+        memory.told = None
+    elif memory.told != (problem, revision):
+        memory.told = (problem, revision)
+        ctx.events.warning(
+            desired, problem.reason, problem.message, revision=revision
+        )
 
 
 def _tell(
@@ -402,4 +415,4 @@ def _tell(
     done, memory.done = memory.done.describe(), Done()
     if done:
         note = f"{action.revision}: {done}"
-        ctx.events.normal(desired, "Applied", note)
+        ctx.events.normal(desired, "Applied", note, revision=action.revision)

@@ -119,8 +119,8 @@ class Memory:
     enforced: str | None = None
     """Revision that the newest pass compared with the server."""
 
-    told: Problem | None = None
-    """The problem that the newest warning event was about."""
+    told: tuple[Problem, str] | None = None
+    """The problem and the revision of the newest warning event."""
 
     told_drift: str | None = None
     """The drift that the newest warning event was about."""

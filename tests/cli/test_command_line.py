@@ -32,7 +32,7 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
 
 
 def test_the_category_means_every_kind() -> None:
-    assert len(kinds_of("reconciler")) == 7
+    assert len(kinds_of("reconciler")) == 8
 
 
 def test_targets_are_written_in_two_ways() -> None:

@@ -91,6 +91,13 @@ OBJECTS = {
             "suiteRef": {"name": "suite"},
         },
     ),
+    "alert": (
+        "Alert",
+        {
+            "provider": {"type": "generic", "address": "http://127.0.0.1:1"},
+            "eventSources": [{"kind": "*"}],
+        },
+    ),
     "other": (
         "ConfigRepository",
         {"suspend": True, "directory": {"path": "/nowhere"}},
