@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.output import STRUCTURED, add_output, show
 from reconciler.cli.revision import at_revision
 from reconciler.cli.secret import add_key, keys_of
 from reconciler.cli.session import Session, kubeconfig_of
@@ -22,7 +23,7 @@ from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.inputs import load_opener, load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
-from reconciler.gitops.preview import FORMATS, Preview
+from reconciler.gitops.preview import FORMATS, Preview, content
 from reconciler.gitops.price import price
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
@@ -42,9 +43,9 @@ def add_parser(commands: Any) -> None:
         description="Compares the YAML of a folder with the live objects, or "
         "with another folder (then without an API server): added, changed "
         "field by field, and (with --repository NAME, or two folders) "
-        "pruned; and the machines, hours, bytes and devices behind it. "
-        "Exit code 0: no difference, 1: differences, 2: an error. Nothing "
-        "is written.",
+        "pruned; and the machines, hours, bytes and devices behind it; "
+        "-o markdown is for a comment on a pull request. Exit code 0: no "
+        "difference, 1: differences, 2: an error. Nothing is written.",
     )
     parser.add_argument(
         "folders",
@@ -74,13 +75,7 @@ def add_parser(commands: Any) -> None:
         "the --repository's Git source, instead of -f",
     )
     add_key(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=sorted(FORMATS),
-        default="text",
-        help="markdown is for a comment on a pull request (default: text)",
-    )
+    add_output(parser, *FORMATS, default="text")
     parser.set_defaults(run=run)
 
 
@@ -90,8 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         preview = _preview(arguments)
     except CommandError as error:
         raise CommandError(str(error), max(error.code, INVALID)) from error
-    shown = FORMATS[arguments.output](preview)
-    if shown:
+    if arguments.output in STRUCTURED:
+        show(content(preview), arguments.output)
+    elif shown := FORMATS[arguments.output](preview):
         print(shown)
     return 1 if preview.differences else 0
 

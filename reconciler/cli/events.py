@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.get import age, align, render
+from reconciler.cli.get import age, align
 from reconciler.cli.names import kinds_of, split_target
+from reconciler.cli.output import add_output, show
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.engine.resource import GROUP
 
@@ -32,7 +33,7 @@ def add_parser(commands: Any) -> None:
         metavar="KIND [NAME]",
         help="about what (default: reconciler, everything)",
     )
-    parser.add_argument("-o", "--output", choices=("yaml", "json"))
+    add_output(parser)
     parser.add_argument(
         "-A", "--all-namespaces", action="store_true", help="all namespaces"
     )
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         events = [e for e in events if e.get("type") == "Warning"]
     if arguments.output:
         listed = {"apiVersion": "v1", "kind": "List", "items": events}
-        print(render(listed, arguments.output), end="")
+        show(listed, arguments.output)
         return 0
     if not events:
         place = "" if namespace is None else f" in {namespace} namespace"

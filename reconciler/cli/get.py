@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import io
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from reconciler.cli.errors import CommandError
 from reconciler.cli.names import kinds_of, split_target
+from reconciler.cli.output import STRUCTURED, add_output, show
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.engine.resource import API_VERSION, Resource
 
@@ -36,12 +33,7 @@ def add_parser(commands: Any) -> None:
         metavar="KIND [NAME]",
         help="what to show (default: reconciler, everything)",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=("wide", "yaml", "json", "name"),
-        help="wide columns, whole objects, or names only",
-    )
+    add_output(parser, "wide", "name")
     parser.add_argument(
         "-A", "--all-namespaces", action="store_true", help="all namespaces"
     )
@@ -59,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Session(
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
-        if arguments.output in {"yaml", "json", "name"}:
+        if arguments.output in {*STRUCTURED, "name"}:
             return _objects(session, kinds, namespace, name, arguments)
         return _tables(session, kinds, namespace, name, arguments)
 
@@ -92,7 +84,7 @@ def _objects(
             kind_name = item["kind"].lower()
             print(f"{kind_name}.reconciler.dev/{item['metadata']['name']}")
         return 0
-    print(render(_listed(items, name), arguments.output), end="")
+    show(_listed(items, name), arguments.output)
     return 0
 
 
@@ -102,17 +94,6 @@ def _listed(items: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
     if name is not None:
         return items[0]
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def render(value: dict[str, Any], output: str) -> str:
-    """An object as YAML or JSON text."""
-    if output == "json":
-        return json.dumps(value, indent=4) + "\n"
-    yaml = YAML(typ="safe")
-    yaml.default_flow_style = False
-    text = io.StringIO()
-    yaml.dump(value, text)
-    return text.getvalue()
 
 
 def _tables(

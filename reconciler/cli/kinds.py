@@ -12,6 +12,7 @@ from reconciler.generations.resource import (
 )
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.indexes.resource import VectorIndex
+from reconciler.notifications.resource import Alert
 from reconciler.storage.resource import DatasetLayout
 
 KINDS: tuple[type[Resource], ...] = (
@@ -23,4 +24,5 @@ KINDS: tuple[type[Resource], ...] = (
     TrainingSchedule,
     ModelGeneration,
     VectorIndex,
+    Alert,
 )

@@ -1,6 +1,7 @@
 """The `reconciler` command: parsing, dispatch, exit codes.
 
-Exit codes: 0 done, 1 it failed or a difference was found, 2 wrong usage.
+Exit codes: 0 done, 1 it failed or a difference was found, 2 wrong usage. With
+`-o json` or `-o yaml` an error is on stdout too, in that format.
 Heavy packages (torch, openvino, kopf) are imported only by what needs them.
 """
 
@@ -11,12 +12,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from typing_extensions import override
 
 from reconciler import __version__, kernels
 from reconciler.cli.errors import CommandError
 from reconciler.cli.options import add_common
+from reconciler.cli.output import asked_for, failure, show
 
 COMMANDS = (
     "up",
@@ -37,6 +40,7 @@ COMMANDS = (
     "operator",
     "completion",
 )
+USAGE = 2
 EPILOG = """\
 first steps:
   reconciler demo                    see the whole loop on this machine
@@ -58,9 +62,25 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _UsageError(Exception):
+    """The command line is wrong."""
+
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(message)
+        self.text = f"{parser.format_usage()}{parser.prog}: error: {message}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells of errors instead of leaving."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(self, message)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="reconciler",
         description="A declarative, GitOps-style reconciler for "
         "self-improving models.",
@@ -99,11 +119,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reconciler.controlplane.cli import main as controlplane
 
         return controlplane(words[1:])
-    arguments = parser().parse_args(words)
+    output = asked_for(words)
+    try:
+        arguments = parser().parse_args(words)
+    except _UsageError as error:
+        print(error.text, file=sys.stderr)
+        if output:
+            show(failure(str(error), USAGE), output)
+        sys.exit(USAGE)
     try:
         code: int = arguments.run(arguments)
     except CommandError as error:
         print(error if error.code == 0 else f"error: {error}", file=sys.stderr)
+        if output:
+            show(failure(str(error), error.code), output)
         return error.code
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; that is its right.

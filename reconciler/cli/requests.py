@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.names import kind_of, split_target
+from reconciler.cli.output import add_output, facts, show
 from reconciler.cli.session import Session, kubeconfig_of
 from reconciler.engine import conditions
 from reconciler.engine.resource import ANNOTATIONS, API_VERSION, Resource
@@ -42,6 +43,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
+    add_output(parser)
     parser.add_argument(
         "target", nargs="+", metavar="KIND NAME", help="for example repo fleet"
     )
@@ -63,20 +65,32 @@ def _reconcile(arguments: argparse.Namespace) -> int:
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
         session.get(definition.kind, namespace, name)
-        session.annotate(
+        asked = session.annotate(
             definition.kind,
             namespace,
             name,
             **{ANNOTATIONS.requested_at: token},
         )
         if arguments.timeout == 0:
-            return 0
-        live = _await_handled(session, kind, namespace, name, arguments, token)
+            live = kind.parse(asked)
+        else:
+            live = _await_handled(
+                session, kind, namespace, name, arguments, token
+            )
+    return _told(live, token, arguments)
+
+
+def _told(live: Any, token: str, arguments: argparse.Namespace) -> int:
+    """Print how an object is since it was asked to be reconciled."""
+    handled = live.status.last_handled_reconcile_at == token
     ready = conditions.find(live.status.conditions, conditions.READY)
-    if ready is None:
-        return 0
-    print(f"{definition.singular}/{name}: {ready.reason}: {ready.message}")
-    return 0 if ready.status == "True" else 1
+    if arguments.output:
+        more = {"requestedAt": token, "handled": handled}
+        show(facts(live) | more, arguments.output)
+    elif handled and ready is not None:
+        about = f"{live.definition.singular}/{live.metadata.name}"
+        print(f"{about}: {ready.reason}: {ready.message}")
+    return 1 if handled and ready and ready.status != "True" else 0
 
 
 def _await_handled(
@@ -122,6 +136,15 @@ def _set_suspend(arguments: argparse.Namespace) -> int:
                 {"spec": {"suspend": arguments.value}},
             )
         )
+    if arguments.output:
+        found = {
+            "kind": definition.kind,
+            "namespace": arguments.namespace,
+            "name": name,
+            "suspend": arguments.value,
+        }
+        show(found, arguments.output)
+        return 0
     word = "suspended" if arguments.value else "resumed"
     print(f"{definition.singular}/{name} {word}")
     return 0

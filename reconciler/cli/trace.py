@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.get import render
 from reconciler.cli.kinds import KINDS
 from reconciler.cli.names import kind_of, split_target
+from reconciler.cli.output import add_output, show
+from reconciler.cli.output import facts as facts_of
 from reconciler.cli.session import Session, kubeconfig_of
-from reconciler.engine import conditions
 from reconciler.engine.resource import GROUP, Resource
 from reconciler.gitops.resource import ConfigRepository
 
@@ -31,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "target", nargs="+", metavar="KIND NAME", help="the object"
     )
-    parser.add_argument("-o", "--output", choices=("yaml", "json"))
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,10 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         o for o in objects if isinstance(o, kind) and o.metadata.name == name
     )
     facts = trace(here, objects, repositories)
-    if arguments.output == "json":
-        print(json.dumps(facts, indent=4))
-    elif arguments.output:
-        print(render(facts, arguments.output), end="")
+    if arguments.output:
+        show(facts, arguments.output)
     else:
         print(text(facts))
     return 0 if facts.get("repository") else 1
@@ -84,33 +81,19 @@ def trace(
             break
         chain.append(owner)
     facts: Facts = {
-        "object": _facts(target),
-        "owners": [_facts(owner) for owner in chain[1:]],
+        "object": facts_of(target),
+        "owners": [facts_of(owner) for owner in chain[1:]],
     }
     wanted = {_entry(item) for item in chain}
     for repository in repositories:
         if wanted & {entry.id for entry in repository.status.inventory}:
-            facts["repository"] = _facts(repository) | _source(repository)
+            facts["repository"] = facts_of(repository) | _source(repository)
     return facts
 
 
 def _entry(item: Resource) -> str:
     meta, kind = item.metadata, item.definition.kind
     return f"{meta.namespace}_{meta.name}_{GROUP}_{kind}"
-
-
-def _facts(item: Any) -> Facts:
-    ready = conditions.find(item.status.conditions, conditions.READY)
-    meta = item.metadata
-    facts = {
-        "kind": item.definition.kind,
-        "namespace": meta.namespace,
-        "name": meta.name,
-        "ready": ready.status if ready else "Unknown",
-    }
-    if ready:
-        facts |= {"reason": ready.reason, "message": ready.message}
-    return facts
 
 
 def _source(repository: ConfigRepository) -> Facts:

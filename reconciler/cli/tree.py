@@ -7,13 +7,17 @@ from collections import defaultdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from reconciler.cli.kinds import KINDS
+from reconciler.cli.output import add_output, facts, show
 from reconciler.cli.session import Session, kubeconfig_of
-from reconciler.engine import conditions
-from reconciler.engine.resource import Condition
+from reconciler.engine.resource import GROUP
+from reconciler.gitops.manifest import ObjectId
 from reconciler.gitops.resource import ConfigRepository
+
+Node = dict[str, Any]
 
 
 def add_parser(commands: Any) -> None:
@@ -25,73 +29,97 @@ def add_parser(commands: Any) -> None:
         "applied, and below those the objects that they own (a Model owns "
         "its generations).",
     )
+    add_output(parser)
+    parser.add_argument(
+        "-A", "--all-namespaces", action="store_true", help="all namespaces"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tree."""
+    namespace = None if arguments.all_namespaces else arguments.namespace
     with Session(
         kubeconfig_of(arguments.kubeconfig, arguments.state)
     ) as session:
-        objects = [
-            o
-            for kind in KINDS
-            for o in session.list(kind, arguments.namespace)
-        ]
-    Console().print(build(objects))
+        objects = [o for kind in KINDS for o in session.list(kind, namespace)]
+    found = forest(objects)
+    if arguments.output:
+        show({"items": found}, arguments.output)
+    else:
+        Console().print(drawn(found))
     return 0
 
 
-def build(objects: list[Any]) -> Tree:
-    """The tree of all objects: repositories first, then what nobody owns."""
+def forest(objects: list[Any]) -> list[Node]:
+    """Repositories first, with what they own, then what nobody owns."""
     owned: dict[str, list[Any]] = defaultdict(list)
     for item in objects:
         for owner in item.metadata.owner_references:
             owned[owner.uid].append(item)
     by_id = {_inventory_id(o): o for o in objects}
-    root = Tree("[bold]reconciler[/bold]", guide_style="dim")
+    nodes: list[Node] = []
     placed: set[str] = set()
     for item in objects:
         if isinstance(item, ConfigRepository):
-            branch = root.add(_label(item))
             placed.add(item.metadata.uid)
-            for entry in item.status.inventory:
-                found = by_id.get(entry.id)
-                if found is None:
-                    branch.add(entry.id)
-                else:
-                    _grow(branch, found, owned, placed)
-    for item in objects:
-        if (
-            item.metadata.uid not in placed
-            and not item.metadata.owner_references
-        ):
-            _grow(root, item, owned, placed)
-    return root
+            below = [
+                _foreign(entry.id)
+                if (found := by_id.get(entry.id)) is None
+                else _node(found, owned, placed)
+                for entry in item.status.inventory
+            ]
+            nodes.append(facts(item) | {"children": below})
+    nodes += [
+        _node(item, owned, placed)
+        for item in objects
+        if item.metadata.uid not in placed
+        and not item.metadata.owner_references
+    ]
+    return nodes
 
 
-def _grow(
-    branch: Tree, item: Any, owned: dict[str, list[Any]], placed: set[str]
-) -> None:
+def _node(item: Any, owned: dict[str, list[Any]], placed: set[str]) -> Node:
     placed.add(item.metadata.uid)
-    grown = branch.add(_label(item))
-    for child in owned[item.metadata.uid]:
-        _grow(grown, child, owned, placed)
+    below = [_node(child, owned, placed) for child in owned[item.metadata.uid]]
+    return facts(item) | {"children": below}
+
+
+def _foreign(entry: str) -> Node:
+    """An object of another kind, or one that is gone: nothing is known."""
+    found = ObjectId.parse(entry)
+    return {
+        "kind": found.kind,
+        "namespace": found.namespace,
+        "name": found.name,
+        "children": [],
+    }
 
 
 def _inventory_id(item: Any) -> str:
     meta, kind = item.metadata, item.definition.kind
-    return f"{meta.namespace}_{meta.name}_reconciler.dev_{kind}"
+    return f"{meta.namespace}_{meta.name}_{GROUP}_{kind}"
 
 
-def _label(item: Any) -> str:
-    ready = conditions.find(item.status.conditions, conditions.READY)
-    name = f"{item.definition.kind}/{item.metadata.name}"
-    return f"{name}  {_state(ready)}"
+def drawn(nodes: list[Node]) -> Tree:
+    """The nodes for a terminal."""
+    root = Tree("[bold]reconciler[/bold]", guide_style="dim")
+    for node in nodes:
+        _draw(root, node)
+    return root
 
 
-def _state(ready: Condition | None) -> str:
-    if ready is None:
+def _draw(branch: Tree, node: Node) -> None:
+    grown = branch.add(f"{node['kind']}/{node['name']}  {_state(node)}")
+    for child in node["children"]:
+        _draw(grown, child)
+
+
+def _state(node: Node) -> str:
+    if "ready" not in node:
+        return ""
+    if "reason" not in node:
         return "[dim]no status yet[/dim]"
-    colour = {"True": "green", "False": "red"}.get(ready.status, "yellow")
-    return f"[{colour}]{ready.reason}[/{colour}] [dim]{ready.message}[/dim]"
+    colour = {"True": "green", "False": "red"}.get(node["ready"], "yellow")
+    reason, message = escape(node["reason"]), escape(node["message"])
+    return f"[{colour}]{reason}[/{colour}] [dim]{message}[/dim]"

@@ -45,6 +45,7 @@ from reconciler.gitops.receiver import Receiver
 from reconciler.indexes.adapters import Adapters as IndexAdapters
 from reconciler.indexes.controller import VectorIndexController
 from reconciler.indexes.orphans import undeploy_orphan_indexes
+from reconciler.notifications.controller import AlertController
 from reconciler.serving.devices import DeviceProbe
 from reconciler.serving.index_documents import IndexFiles
 from reconciler.serving.process import LOOPBACK, ServerProcess
@@ -137,9 +138,14 @@ def evidence(generation: ModelGeneration) -> tuple[str, ...]:
             f"({improvement.ci_low} to {improvement.ci_high}), "
             f"{improvement.samples} questions, gate {improvement.gate}"
         )
+        lines += [
+            f"guardrail {rail.name}: {rail.value}"
+            for rail in improvement.guardrails
+        ]
     lines += [
         f"{name}: {digest}"
         for name, digest in (
+            ("report", improvement.report_digest if improvement else None),
             ("data", status.data_digest),
             ("weights", status.weights_digest),
             ("artifact", status.artifact_digest),
@@ -244,4 +250,5 @@ def controllers(
                 devices=devices,
             )
         ),
+        AlertController(),
     )

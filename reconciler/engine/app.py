@@ -33,6 +33,7 @@ from reconciler.engine.clock import Clock, utc_now
 from reconciler.engine.controller import (
     Context,
     Controller,
+    Listener,
     Objects,
     Role,
     TerminalError,
@@ -134,6 +135,8 @@ class App:
         self._begin_with = begin
         self._probes, self._leading = probes, leading or _nothing
         self._controllers, self._roles = _by_kind(controllers, roles), roles
+        owners = self._controllers.values()
+        self._listeners = [o for o in owners if isinstance(o, Listener)]
         self.kinds = _all_kinds(controllers, kinds)
         self._workers, self._grace = workers, grace
         self._leader_elect, self._lease_terms = leader_elect, lease
@@ -152,6 +155,7 @@ class App:
         )
         self._through = WriteThrough(self.client, self._dispatcher.updated)
         self.recorder = EventRecorder(self.client, clock=clock)
+        self.recorder.written = self._written
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = "not started"
         self._reconciler = Reconciler(
@@ -165,6 +169,12 @@ class App:
             clock=clock,
             metrics=self.metrics,
         )
+
+    def _written(self, about: Resource) -> None:
+        """Have those look again who want to hear of events."""
+        for listener in self._listeners:
+            for key in listener.told(about, self.store):
+                self.queue.add(key)
 
     def enqueue(self, key: ObjectKey) -> None:
         """Have an object reconciled soon. Thread-safe while running."""

@@ -99,6 +99,31 @@ class Conditions:
         )
 
 
+def turned(
+    old: Iterable[Condition], new: Iterable[Condition]
+) -> tuple[Literal["Normal", "Warning"], Condition] | None:
+    """What people have to be told of a change of conditions, if anything.
+
+    That an object became ready, or ready in another way, and that it is
+    stuck. What is on the way, or is tried again, is not news.
+    """
+    stuck, stuck_before = find(new, STALLED), find(old, STALLED)
+    if stuck is not None:
+        same = stuck_before is not None and _says(stuck) == _says(stuck_before)
+        return None if same else ("Warning", stuck)
+    ready, before = find(new, READY), find(old, READY)
+    if ready is None or ready.status != "True":
+        return None
+    same = before is not None and (
+        (before.status, before.reason) == (ready.status, ready.reason)
+    )
+    return None if same else ("Normal", ready)
+
+
+def _says(condition: Condition) -> tuple[str, str]:
+    return condition.reason, condition.message
+
+
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """The condition of that type, if present."""
     return next((c for c in conditions if c.type == kind), None)

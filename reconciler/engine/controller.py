@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from reconciler.engine.plan import Action, Plan
 from reconciler.engine.resource import ObjectKey, Resource, Status
@@ -102,11 +102,23 @@ class Client(Protocol):
 class Recorder(Protocol):
     """Events with series: repeated ones are counted, not repeated."""
 
-    def normal(self, about: Resource, reason: str, note: str) -> None:
-        """Something happened as it should."""
+    def normal(
+        self, about: Resource, reason: str, note: str, *, revision: str = ""
+    ) -> None:
+        """Something happened as it should.
 
-    def warning(self, about: Resource, reason: str, note: str) -> None:
-        """Something that a person may have to look at."""
+        Args:
+            about: the object.
+            reason: CamelCase.
+            note: what happened.
+            revision: what the object follows; the same note about another
+                revision is another event.
+        """
+
+    def warning(
+        self, about: Resource, reason: str, note: str, *, revision: str = ""
+    ) -> None:
+        """Something that a person may have to look at; see `normal`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,14 @@ class Watch:
     kind: type[Resource]
     map: Callable[[Resource, Objects], Iterable[ObjectKey]]
     """Which of our objects a changed (or deleted) object concerns."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A controller that wants to hear of the events that were written."""
+
+    def told(self, about: Resource, objects: Objects) -> Iterable[ObjectKey]:
+        """Which of its objects an event about an object concerns."""
 
 
 class Controller(Protocol[R, O]):

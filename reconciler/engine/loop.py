@@ -16,9 +16,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from reconciler.engine.clock import Clock, utc_now
+from reconciler.engine.conditions import turned
 from reconciler.engine.controller import (
     Client,
     Context,
@@ -40,6 +41,7 @@ from reconciler.engine.resource import (
     ANNOTATIONS,
     API_VERSION,
     FINALIZER,
+    Condition,
     ObjectKey,
     Resource,
     Status,
@@ -214,11 +216,28 @@ class Reconciler:
             await self._set_finalizer(desired, present=False)
             return False
         status = self._with_failure(turn.key, plan, desired, now)
+        before = desired.status.conditions
         desired = await self._report(desired, status, claim=plan.claim)
+        self._tell(desired, turned(before, status.conditions))
         for action in plan.actions:
             await self._act(controller, desired, action)
         self._succeed(turn.key, plan)
         return bool(plan.actions)
+
+    def _tell(
+        self,
+        about: Resource,
+        news: tuple[Literal["Normal", "Warning"], Condition] | None,
+    ) -> None:
+        """One event for an object that became ready, or is stuck."""
+        if news is None:
+            return
+        severity, said = news
+        note = one_line(said.message, _LONGEST_NOTE)
+        if severity == "Normal":
+            self._context.events.normal(about, said.reason, note)
+        else:
+            self._context.events.warning(about, said.reason, note)
 
     async def _act(
         self,

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from reconciler.engine.controller import (
 )
 from reconciler.engine.queue import QueueClosedError, WorkQueue
 from reconciler.engine.redact import one_line
-from reconciler.engine.resource import GROUP, Resource
+from reconciler.engine.resource import ANNOTATIONS, GROUP, Resource
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Series:
     severity: Severity
     reason: str
     note: str
+    revision: str
     first: datetime
     last: datetime
     count: int = 1
@@ -61,6 +63,7 @@ class Series:
             self.severity,
             self.reason,
             self.note,
+            self.revision,
         )
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
@@ -69,10 +72,13 @@ class Series:
         meta = self.about.metadata
         stamp = f"{int(self.first.timestamp() * 1e6):x}"
         name = f"{meta.name[:_LONGEST_NAME]}.{stamp}{self.identity[:8]}"
+        head: dict[str, Any] = {"name": name, "namespace": meta.namespace}
+        if self.revision:
+            head["annotations"] = {ANNOTATIONS.revision: self.revision}
         event: dict[str, Any] = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": meta.namespace},
+            "metadata": head,
             "eventTime": micro_time(self.first),
             "type": self.severity,
             "reason": self.reason,
@@ -118,16 +124,23 @@ class EventRecorder:
         self._series: OrderedDict[str, Series] = OrderedDict()
         self._queue: WorkQueue[str] = WorkQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.written: Callable[[Resource], None] = _nobody_listens
+        """Called with the object that a written event is about."""
+
         self.dropped = 0
         """Events that nobody will see: too many waited, or it failed."""
 
-    def normal(self, about: Resource, reason: str, note: str) -> None:
+    def normal(
+        self, about: Resource, reason: str, note: str, *, revision: str = ""
+    ) -> None:
         """Something happened as it should."""
-        self._record("Normal", about, reason, note)
+        self._record("Normal", about, reason, note, revision)
 
-    def warning(self, about: Resource, reason: str, note: str) -> None:
+    def warning(
+        self, about: Resource, reason: str, note: str, *, revision: str = ""
+    ) -> None:
         """Something that a person may have to look at."""
-        self._record("Warning", about, reason, note)
+        self._record("Warning", about, reason, note, revision)
 
     async def work(self) -> None:
         """Write events until closed."""
@@ -153,7 +166,12 @@ class EventRecorder:
             logger.warning("Some events were not written in time")
 
     def _record(
-        self, severity: Severity, about: Resource, reason: str, note: str
+        self,
+        severity: Severity,
+        about: Resource,
+        reason: str,
+        note: str,
+        revision: str,
     ) -> None:
         now = self._clock()
         series = Series(
@@ -161,6 +179,7 @@ class EventRecorder:
             severity=severity,
             reason=one_line(reason, _LONGEST_REASON),
             note=one_line(note, _LONGEST_NOTE),
+            revision=revision,
             first=now,
             last=now,
         )
@@ -195,4 +214,10 @@ class EventRecorder:
         except (TransientError, TerminalError) as error:
             self.dropped += 1
             logger.warning("Event about %s lost: %s", series.about.key, error)
+        else:
+            self.written(series.about)
         series.written = count
+
+
+def _nobody_listens(_about: Resource) -> None:
+    """No controller wants to hear of events."""

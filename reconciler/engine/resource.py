@@ -330,6 +330,9 @@ class Annotations:
     abandon: str = f"{GROUP}/abandon"
     force: str = f"{GROUP}/force"
     plain_secret: str = f"{GROUP}/plain-secret"
+    revision: str = f"{GROUP}/revision"
+    """Set by us on an event: what the object followed when it happened."""
+
     promotion_recorded: str = f"{GROUP}/promotion-recorded"
     """Set on a Model by its repository: the generation whose promotion is in
     the history, though the pin does not show it."""

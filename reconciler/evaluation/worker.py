@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def _conclude(
     text = table(asked, (baseline, old), (candidate, new))
     write_atomically(run.output / "answers.jsonl", text)
     write_atomically(run.output / "report.md", found.to_markdown())
-    write_atomically(run.output / "report.json", found.to_json())
+    data = found.to_json()
+    write_atomically(run.output / "report.json", data)
     return Result(
         phase="Succeeded",
         message=f"{found.gate}: {found.message}",
@@ -148,7 +150,10 @@ def _conclude(
             "answers": "output/answers.jsonl",
         },
         metrics=_metrics(found),
-        facts={"report": found.model_dump(mode="json", by_alias=True)},
+        facts={
+            "report": found.model_dump(mode="json", by_alias=True),
+            "reportDigest": f"sha256:{sha256(data.encode()).hexdigest()}",
+        },
     )
 
 

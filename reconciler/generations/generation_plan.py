@@ -141,7 +141,11 @@ def _recorded(
         changes["weights_digest"] = record.digest
         changes["train_seconds"] = record.seconds
     elif stage == "evaluate":
-        changes["improvement"] = improvement_of(view.facts.get("report", {}))
+        judged = improvement_of(view.facts.get("report", {}))
+        digest = view.facts.get("reportDigest")
+        changes["improvement"] = judged.model_copy(
+            update={"report_digest": digest}
+        )
     else:
         changes["artifact_digest"] = record.digest
         changes["fidelity"] = named(view.facts.get("fidelity", {}))

@@ -32,6 +32,7 @@ from reconciler.generations.model_actions import (
     Undeploy,
     slot,
 )
+from reconciler.generations.model_news import ROLLED_BACK, news
 from reconciler.generations.model_plan import Observed, Served
 from reconciler.generations.resource import Model, ModelGeneration
 from reconciler.serving.devices import Choice
@@ -105,6 +106,8 @@ class ModelController:
     async def act(self, ctx: Context, desired: Model, action: Action) -> None:
         """Store, deploy, point, hold."""
         await asyncio.to_thread(self._act, ctx.objects, desired, action)
+        if isinstance(action, Activate):
+            _announce(ctx, desired)
 
     def _observe(self, objects: Objects, desired: Model) -> Observed:
         serving, name = self._adapters.serving, served_name(desired)
@@ -287,6 +290,19 @@ def served_name(model: Model) -> str:
     if meta.namespace == "default":
         return meta.name
     return f"{meta.namespace}--{meta.name}"
+
+
+def _announce(ctx: Context, desired: Model) -> None:
+    """Tell that another generation serves."""
+    meta = desired.metadata
+    every = ctx.objects.list(ModelGeneration, meta.namespace)
+    told = news(desired.status, lineage.of_model(every, meta.name))
+    if told is None:
+        return
+    if told.reason == ROLLED_BACK:
+        ctx.events.warning(desired, told.reason, told.note)
+    else:
+        ctx.events.normal(desired, told.reason, told.note)
 
 
 def _layout(objects: Objects, desired: Model) -> DatasetLayout | None:

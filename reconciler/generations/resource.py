@@ -224,6 +224,8 @@ class Improvement(StatusPart):
     gate: GateOutcome
     message: str = ""
     guardrails: tuple[NamedValue, ...] = Field(default=(), max_length=16)
+    report_digest: str | None = Field(default=None, max_length=71)
+    """sha256 of the evaluation run's ``report.json``."""
 
 
 class ModelGenerationStatus(Status):

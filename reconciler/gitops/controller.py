@@ -41,7 +41,7 @@ from reconciler.gitops.exposed import EXPOSED, exposed, warning
 from reconciler.gitops.guard import guarded
 from reconciler.gitops.health import examined
 from reconciler.gitops.inputs import load_inputs
-from reconciler.gitops.live import refusal, stale
+from reconciler.gitops.live import apply, refusal, stale
 from reconciler.gitops.manifest import DesiredObject, api_version
 from reconciler.gitops.memory import Done, Memory
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
@@ -50,6 +50,7 @@ from reconciler.gitops.plan import (
     Apply,
     Commit,
     ConfigPlan,
+    Propose,
     Prune,
     Replace,
     Tell,
@@ -277,7 +278,7 @@ class ConfigRepositoryController:
                 await self._replace(ctx, desired, memory, action)
             case Prune():
                 await self._prune(ctx, desired, memory, action)
-            case Commit():
+            case Commit() | Propose():
                 await self._commit(ctx, desired, memory, action)
             case Acknowledge():
                 await _acknowledge(ctx, memory, action)
@@ -337,7 +338,7 @@ class ConfigRepositoryController:
         with about(f"{item.origin}: {item.id}"):
             try:
                 async with asyncio.timeout(timeout):
-                    live = await _actor(ctx, desired).apply(item.body)
+                    live = await apply(_actor(ctx, desired), item)
             except _REFUSED as error:
                 text = refusal(item, error)
                 problem = Problem("ReconciliationFailed", text)
@@ -379,13 +380,18 @@ class ConfigRepositoryController:
         ctx: Context,
         desired: ConfigRepository,
         memory: Memory,
-        action: Commit,
+        action: Commit | Propose,
     ) -> None:
         known = await scopes(ctx.client)
         builder = memory.builder(desired, known)
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
-        await promoter.commit(ctx, action.promotion, builder, now)
+        if isinstance(action, Commit):
+            await promoter.commit(ctx, action.promotion, builder, now)
+        else:
+            opened = action.promotions
+            where = action.branch
+            await promoter.propose(ctx, where, opened, builder, now)
 
 
 def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:
@@ -428,14 +434,13 @@ def _announce(
     """Warn once of a new problem, and of history that was rewritten."""
     if look.rewritten:
         note = f"{look.rewritten} is no longer in the branch; followed it"
-        ctx.events.warning(desired, "HistoryRewritten", note)
-    problem = found.problem
-    if problem is not None and problem != memory.told:
-        ctx.events.warning(desired, problem.reason, problem.message)
-    memory.told = problem
+        head = look.head or ""
+        ctx.events.warning(desired, "HistoryRewritten", note, revision=head)
+    _announce_problem(ctx, desired, memory, found)
     text = drift(desired, found)
     if text is not None and text != memory.told_drift:
-        ctx.events.warning(desired, DRIFT_DETECTED, text)
+        revision = found.enforced or ""
+        ctx.events.warning(desired, DRIFT_DETECTED, text, revision=revision)
     memory.told_drift = text
     _warn_of_exposed(ctx, desired, memory, found)
 
@@ -453,6 +458,20 @@ def _warn_of_exposed(
         ctx.events.warning(desired, EXPOSED, warning(str(revision), plain))
 
 
+def _announce_problem(
+    ctx: Context, desired: ConfigRepository, memory: Memory, found: Observation
+) -> None:
+    """Warn once of a problem of a revision."""
+    problem, revision = found.problem, found.head or ""
+    if problem is None:
+        memory.told = None
+    elif memory.told != (problem, revision):
+        memory.told = (problem, revision)
+        ctx.events.warning(
+            desired, problem.reason, problem.message, revision=revision
+        )
+
+
 def _tell(
     ctx: Context, desired: ConfigRepository, memory: Memory, action: Tell
 ) -> None:
@@ -460,4 +479,4 @@ def _tell(
     done, memory.done = memory.done.describe(), Done()
     if done:
         note = f"{action.revision}: {done}"
-        ctx.events.normal(desired, "Applied", note)
+        ctx.events.normal(desired, "Applied", note, revision=action.revision)

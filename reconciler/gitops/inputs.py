@@ -18,6 +18,8 @@ from reconciler.gitops.credentials import (
 )
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
 from reconciler.gitops.resource_source import LocalReference
+from reconciler.gitops.signature import WHERE as SIGNING
+from reconciler.gitops.signature import SigningKey
 from reconciler.gitops.signers import WHERE, Signers, SignersError
 from reconciler.gitops.sops.keys import AgeKeys, IdentityError
 from reconciler.gitops.sops.opener import Opener
@@ -41,6 +43,13 @@ class Inputs:
     hook: Hook | None = None
     """Who tells of pushes."""
 
+    signing: SigningKey | None = None
+    """What our commits are signed with."""
+
+    signing_fault: str = ""
+    """Why there is no such key, though the spec names one. It holds up
+    commits and nothing else."""
+
 
 @dataclass(frozen=True)
 class Loader:
@@ -57,11 +66,27 @@ class Loader:
             CredentialsError: one is missing or lacks something.
             TransientError: the API server does not answer.
         """
+        key, fault = await self._signing(spec)
         return Inputs(
             credentials=await self._credentials(spec),
             policy=await self._policy(spec),
             hook=await self._hook(spec),
+            signing=key,
+            signing_fault=fault,
         )
+
+    async def _signing(
+        self, spec: ConfigRepositorySpec
+    ) -> tuple[SigningKey | None, str]:
+        """The key of our commits, and why it cannot be had."""
+        settings = spec.write_back
+        reference = settings.signing_key_secret_ref
+        if not settings.enabled or reference is None:
+            return None, ""
+        try:
+            return SigningKey.of(await self.secret(SIGNING, reference)), ""
+        except CredentialsError as error:
+            return None, str(error)
 
     async def _hook(self, spec: ConfigRepositorySpec) -> Hook | None:
         if spec.git is None or spec.git.webhook is None:

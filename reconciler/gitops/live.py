@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.engine.controller import Client
+from reconciler.engine.controller import Client, TransientError
 from reconciler.engine.errors import (
     AccessDeniedError,
     InvalidError,
@@ -40,6 +40,9 @@ from reconciler.gitops.resource import InventoryEntry
 LIST_FROM = 4
 """Objects of one kind in one namespace from which a list is cheaper."""
 
+WITHHELD = "(withheld: values from a Secret)"
+
+_RIGHTS = re.compile(r'is forbidden: User "[^"]*" cannot \w+ resource ')
 _CAUSE = re.compile(
     r"([A-Za-z][\w.\[\]-]*): "
     r"(?:(?:Invalid|Required|Unsupported|Duplicate) value|Forbidden)"
@@ -136,7 +139,7 @@ class Inspector:
         if seen is not None and self._known.get(item.id) == seen:
             return ObjectState(item, Verdict.IN_SYNC, live=live)
         try:
-            after = await server.client.apply(item.body, dry_run=True)
+            after = await apply(server.client, item, dry_run=True)
         except _REFUSALS as error:
             refused = _refused(item, error, coming, exists=live is not None)
             return await server.replaced(item, error) or refused
@@ -147,6 +150,28 @@ class Inspector:
             return ObjectState(item, Verdict.DRIFTED, found)
         self._known[item.id] = seen
         return ObjectState(item, Verdict.IN_SYNC, live=live)
+
+
+async def apply(
+    client: Client, item: DesiredObject, *, dry_run: bool = False
+) -> dict[str, Any]:
+    """Apply an object; a failure of the server shows no secret.
+
+    Raises:
+        TransientError: no good answer; of an object with a secret in it
+            without the server's words, which may repeat what was sent.
+        TerminalError: the server refuses it; see `refusal`.
+    """
+    try:
+        return await client.apply(item.body, dry_run=dry_run)
+    except (AccessDeniedError, NotFoundError):
+        raise
+    except TransientError as error:
+        if not item.secret:
+            raise
+        kind = type(error)
+        msg = f"{item.origin}: {item.id}: {kind.__name__} {WITHHELD}"
+        raise kind(msg) from None
 
 
 _FIRST = (NAMESPACE, CRD)
@@ -252,7 +277,10 @@ def refusal(item: DesiredObject, error: Exception) -> str:
     if item.secret and isinstance(error, InvalidError):
         fields = dict.fromkeys(_CAUSE.findall(text))
         shown = ", ".join(fields) or "the object"
-        text = f"{shown} is invalid (withheld: values from a Secret)"
+        text = f"{shown} is invalid {WITHHELD}"
+    elif item.secret and isinstance(error, AccessDeniedError):
+        # A webhook that denies it may say why, with values.
+        text = text if _RIGHTS.search(text) else f"denied {WITHHELD}"
     return f"{item.origin}: {item.id}: {text}"
 
 

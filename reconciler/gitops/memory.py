@@ -20,6 +20,7 @@ from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject, digest_of
 from reconciler.gitops.observation import Observation, Problem
 from reconciler.gitops.plan import requested
+from reconciler.gitops.proposal import Proposals
 from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.sops.opener import Opener
@@ -119,14 +120,18 @@ class Memory:
     enforced: str | None = None
     """Revision that the newest pass compared with the server."""
 
-    told: Problem | None = None
-    """The problem that the newest warning event was about."""
+    told: tuple[Problem, str] | None = None
+    """The problem and the revision of the newest warning event."""
 
     told_drift: str | None = None
     """The drift that the newest warning event was about."""
 
     acknowledged: set[str] = field(default_factory=set)
     """Tokens of reverted promotions that their Models were told of."""
+
+    proposals: tuple[tuple[str, str, float], Proposals] | None = None
+    """What the branch of proposals said last; for which branch, revision
+    and read of the source."""
 
     searched: dict[str, str] = field(default_factory=dict)
     """Token of a promotion to the revision whose history lacks it."""

@@ -121,6 +121,10 @@ class Mirror:
         patterns = self.reference.patterns
         if not patterns:
             return self.reference.choose({}, where)
+        return self.reference.choose(self._advertised(patterns), where)
+
+    def _advertised(self, patterns: Sequence[str]) -> dict[str, str]:
+        """Names to objects; asked from outside: the mirror may be damaged."""
         outside = self.git.directory.parent / "outside"
         outside.mkdir(parents=True, exist_ok=True)
         healthy = replace(self.git, directory=outside)
@@ -129,7 +133,23 @@ class Mirror:
         for line in found.splitlines():
             commit, _, name = line.partition("\t")
             refs[name] = commit
-        return self.reference.choose(refs, where)
+        return refs
+
+    def bring_other(self, branch: str) -> str | None:
+        """Bring a branch here that is not followed, and return its commit.
+
+        Returns:
+            None if the remote has no such branch.
+
+        Raises:
+            GitError: the remote cannot be read.
+        """
+        ref = HEADS + branch
+        wanted = self._advertised([ref]).get(ref)
+        if wanted is None or self._commit(wanted) is not None:
+            return wanted
+        self._bring(f"+{ref}:{ref}", *self._deepened())
+        return self._commit(ref)
 
     def _fetch(self, target: Target | None) -> Target:
         if target is None:

@@ -108,6 +108,12 @@ class WriteBackState:
     """In the history, and taken back by a person before their Model's
     controller saw the new pin: the Model has to be told."""
 
+    proposed: tuple[Promotion, ...] = ()
+    """In the branch of proposals: a person has to merge them."""
+
+    branch: str | None = None
+    """The branch of proposals, if commits go there."""
+
     problem: Problem | None = None
     """Why an earlier attempt failed; waits for the retry interval."""
 

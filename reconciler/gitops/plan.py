@@ -111,6 +111,21 @@ class Commit(Action):
 
 
 @dataclass(frozen=True)
+class Propose(Action):
+    """Commit promotions to the branch of proposals."""
+
+    branch: str
+    promotions: tuple[Promotion, ...]
+    """All that are open, those that are proposed already too."""
+
+    @override
+    def describe(self) -> str:
+        """One line."""
+        names = ", ".join(p.token for p in self.promotions)
+        return f"propose {names} on {self.branch}"
+
+
+@dataclass(frozen=True)
 class Acknowledge(Action):
     """Tell a Model that its promotion is in the history, and taken back."""
 
@@ -224,15 +239,20 @@ def _deferred(observed: Observation) -> bool:
 def _commits(
     desired: ConfigRepository, observed: Observation
 ) -> tuple[Action, ...]:
-    if observed.write_back.problem is not None:
+    state = observed.write_back
+    if state.problem is not None:
         return ()
     reverted = tuple(
         Acknowledge(_key(desired, "acknowledge", p.token), p)
-        for p in observed.write_back.reverted
+        for p in state.reverted
     )
+    if state.branch is not None and state.pending:
+        opened = (*state.proposed, *state.pending)
+        tokens = (p.token for p in opened)
+        key = _key(desired, "propose", state.branch, *tokens)
+        return (*reverted, Propose(key, state.branch, opened))
     return reverted + tuple(
-        Commit(_key(desired, "commit", p.token), p)
-        for p in observed.write_back.pending
+        Commit(_key(desired, "commit", p.token), p) for p in state.pending
     )
 
 
@@ -407,6 +427,12 @@ def _written(
     elif state.pending:
         names = ", ".join(p.token for p in state.pending)
         build.set(WRITTEN_BACK, "False", "Progressing", f"committing {names}")
+    elif state.proposed:
+        names = ", ".join(p.token for p in state.proposed)
+        git = desired.spec.git
+        into = git.ref.branch if git else ""
+        text = f"{names} is on the branch {state.branch}: merge it into {into}"
+        build.set(WRITTEN_BACK, "False", "Proposed", text)
     elif commit := state.commit or desired.status.last_written_commit:
         text = f"the newest promotion is in commit {commit}"
         build.set(WRITTEN_BACK, "True", "Committed", text)

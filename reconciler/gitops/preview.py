@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,10 +38,10 @@ def text(preview: Preview) -> str:
     return "\n".join([*lines, *_plan(preview.price)])
 
 
-def as_json(preview: Preview) -> str:
+def content(preview: Preview) -> dict[str, Any]:
     """For a program."""
     cost = preview.price
-    content = {
+    return {
         "summary": {v: _count(preview, v) for v in VERBS},
         "differences": [_difference(d) for d in preview.differences],
         "plan": {
@@ -72,7 +71,6 @@ def as_json(preview: Preview) -> str:
             ],
         },
     }
-    return json.dumps(content, indent=2, sort_keys=True)
 
 
 def markdown(preview: Preview) -> str:
@@ -92,9 +90,9 @@ def markdown(preview: Preview) -> str:
 
 FORMATS: Mapping[str, Callable[[Preview], str]] = {
     "text": text,
-    "json": as_json,
     "markdown": markdown,
 }
+"""For people."""
 
 
 def _plan(cost: Price) -> Iterator[str]:

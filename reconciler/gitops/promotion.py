@@ -54,3 +54,11 @@ def is_recorded(message: str, token: str) -> bool:
     """Whether a commit message says that it wrote this promotion."""
     wanted = f"{TRAILER}: {token}"
     return any(line.strip() == wanted for line in message.splitlines())
+
+
+def token_of(message: str) -> str | None:
+    """The promotion that a commit message says that it wrote, if any."""
+    prefix = f"{TRAILER}: "
+    lines = [line.strip() for line in message.splitlines()]
+    found = [x.removeprefix(prefix) for x in lines if x.startswith(prefix)]
+    return found[-1] if found else None

@@ -25,7 +25,7 @@ class Records:
     def __init__(self, folder: Path, uid: str) -> None:
         self._folder = folder
         self._uid = uid
-        self._written: dict[str, str] | None = None
+        self._written: dict[str, dict[str, str]] | None = None
 
     def save(self, tree: Tree, keep: Iterable[str | None]) -> None:
         """Keep a revision; forget those that are neither it nor in `keep`.
@@ -79,24 +79,44 @@ class Records:
 
         A repository that was deleted and made anew starts empty.
         """
+        return self._pushed["commits"]
+
+    @property
+    def _pushed(self) -> dict[str, dict[str, str]]:
+        """Token to commit, and to the ref that it was pushed to."""
         if self._written is None:
             content = _read(self._folder / "promotions.json") or {}
-            mine = content.get("uid") == self._uid
-            self._written = dict(content["commits"]) if mine else {}
+            mine = content if content.get("uid") == self._uid else {}
+            self._written = {
+                name: dict(mine.get(name) or {})
+                for name in ("commits", "branches")
+            }
         return self._written
 
-    def add_promotion(self, token: str, commit: str) -> None:
+    def pushed_to(self, token: str, ref: str) -> bool:
+        """Whether we ever pushed a promotion to a branch."""
+        if token not in self.promotions:
+            return False
+        return self._pushed["branches"].get(token, ref) == ref
+
+    def add_promotion(self, token: str, commit: str, ref: str) -> None:
         """Remember a push.
 
         Raises:
             SourceError: the disk does not take it.
         """
-        if self.promotions.get(token) == commit:
+        known = self.pushed_to(token, ref)
+        if known and self.promotions[token] == commit:
             return
-        commits = self.promotions | {token: commit}
-        content = {"uid": self._uid, "commits": commits}
+        # The newest is the last one.
+        commits = {k: v for k, v in self.promotions.items() if k != token}
+        pushed = {
+            "commits": commits | {token: commit},
+            "branches": self._pushed["branches"] | {token: ref},
+        }
+        content = {"uid": self._uid, **pushed}
         self._write(self._folder / "promotions.json", content)
-        self._written = commits
+        self._written = pushed
 
     def _tree(self, revision: str, *, signed: bool) -> Path:
         name = hashlib.sha256(revision.encode()).hexdigest()[:32]

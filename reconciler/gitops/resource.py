@@ -24,24 +24,7 @@ from reconciler.gitops.resource_source import (
     GitSource,
     LocalReference,
 )
-
-
-class WriteBack(Part):
-    """Commit promotions to the repository."""
-
-    enabled: bool = Field(
-        default=False,
-        description="Commit the promoted generation to spec.generation of "
-        "the Model's YAML, comments and order kept.",
-    )
-    author_name: str = Field(
-        default="reconciler", max_length=100, description="Author of commits."
-    )
-    author_email: str = Field(
-        default="reconciler@localhost",
-        max_length=254,
-        description="E-mail address of the author.",
-    )
+from reconciler.gitops.resource_writeback import WriteBack
 
 
 class Target(Part):
@@ -492,9 +475,10 @@ class ConfigRepository(Resource):
             Rule(
                 at="spec",
                 rule="!self.writeBack.enabled || !has(self.git) || "
-                "!has(self.git.verify)",
-                message="writeBack does not sign its commits, so that "
-                "git.verify would refuse them: choose one of the two",
+                "!has(self.git.verify) || "
+                "has(self.writeBack.signingKeySecretRef)",
+                message="with git.verify, unsigned commits would be refused: "
+                "writeBack needs signingKeySecretRef",
             ),
             Rule(
                 at="spec",

@@ -97,6 +97,14 @@ class Signers:
         lines = [line for line in self.allowed if _valid(line, now)]
         return "".join(f"{line}\n" for line in lines)
 
+    def bounds(self) -> list[datetime]:
+        """When the time of an SSH key begins or ends.
+
+        Raises:
+            SignersError: a time is not understood.
+        """
+        return [at for line in self.allowed for _, at in _bounds(line)]
+
 
 def _text(name: str, content: bytes) -> str:
     try:

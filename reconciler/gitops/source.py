@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from reconciler.engine.clock import Clock, utc_now
 from reconciler.engine.resource import parse_duration
 from reconciler.gitops.contents import outside
 from reconciler.gitops.credentials import Credentials
@@ -28,7 +30,11 @@ from reconciler.gitops.tree import (
     clean_folder,
     commit_of,
 )
-from reconciler.gitops.verification import Policy, VerificationError
+from reconciler.gitops.verification import (
+    Policy,
+    VerificationError,
+    Verified,
+)
 
 ARTIFACT_FAILED = "ArtifactFailed"
 
@@ -64,6 +70,12 @@ class Source:
     policy: Policy | None = None
     """What `git.verify` says."""
 
+    clock: Clock = utc_now
+    """The time that keys are judged at."""
+
+    _until: datetime | None = None
+    """When what was verified has to be judged anew."""
+
     _tree: Tree | None = None
     _problem: Problem | None = None
     _refused: str | None = None
@@ -81,6 +93,11 @@ class Source:
 
     retrying: bool = False
     """Whether what was read last could not be applied."""
+
+    @property
+    def read_at(self) -> float:
+        """When the source was asked last, in monotonic seconds."""
+        return self._read_at
 
     def mirror(self, spec: ConfigRepositorySpec) -> Mirror | None:
         """The mirror of a Git source; its calls end by ``spec.timeout``."""
@@ -138,12 +155,12 @@ class Source:
         fresh = now - self._read_at < wait and asked == self._asked
         old = self._tree
         # Taken back before the read: what happens during it starts another.
-        whole, self.dirty = self.dirty, False
+        whole, self.dirty = self.dirty or self._ended(), False
         hinted, self.hinted = self.hinted, False
         if spec.git is None or whole or hinted or not fresh:
             self._read(spec, whole=whole)
             self._asked, self._read_at = asked, now
-        due = self._wait(spec) - (now - self._read_at)
+        due = self._due(spec, now)
         if self._problem is not None:
             head = self._refused or (old.revision if old else None)
             return Look(None, self._problem, head, due)
@@ -154,6 +171,17 @@ class Source:
         failing = self._problem is not None or self.retrying
         wait = spec.retry_interval if failing else spec.interval
         return parse_duration(wait).total_seconds()
+
+    def _due(self, spec: ConfigRepositorySpec, now: float) -> float:
+        """Seconds until the next read."""
+        due = self._wait(spec) - (now - self._read_at)
+        if self._until is None:
+            return due
+        return min(due, (self._until - self.clock()).total_seconds())
+
+    def _ended(self) -> bool:
+        """Whether the time of a key began or ended since the last read."""
+        return self._until is not None and self.clock() >= self._until
 
     def _looked(
         self, spec: ConfigRepositorySpec, old: Tree | None, due: float
@@ -195,8 +223,10 @@ class Source:
         unchanged = None if whole else self._unchanged(spec, mirror)
         if unchanged is not None:
             return unchanged
+        self._until = None
         target = mirror.bring()
-        signed = self._verified(spec, mirror, target)
+        verified = self._verified(spec, mirror, target)
+        self._until = verified.until
         ignored = ignored_by(spec.git.ignore if spec.git else None)
         tree = mirror.export(
             target.commit,
@@ -205,18 +235,18 @@ class Source:
             target.label,
             directories_of(spec),
         )
-        return replace(tree, signed=signed)
+        return replace(tree, signed=verified.by)
 
     def _verified(
         self, spec: ConfigRepositorySpec, mirror: Mirror, target: Target
-    ) -> str:
+    ) -> Verified:
         """Who signed it; nothing if nobody has to."""
         if spec.git is None or spec.git.verify is None:
-            return ""
+            return Verified("")
         if self.policy is None or self.policy.mode != spec.git.verify.mode:
             msg = "nobody said whose signatures are needed"
             raise VerificationError(target.revision, msg)
-        return self.policy.check(mirror.git, target)
+        return self.policy.check(mirror.git, target, self.clock())
 
     def _unchanged(
         self, spec: ConfigRepositorySpec, mirror: Mirror

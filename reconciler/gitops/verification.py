@@ -7,29 +7,20 @@ one look and holds the Secret's public keys and nothing else.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
+from reconciler.engine.clock import utc_now
 from reconciler.gitops.credentials import private_file, private_folder
-from reconciler.gitops.git import Git, GitTimeoutError
+from reconciler.gitops.git import Git
+from reconciler.gitops.gnupg import GnuPG, GnuPGError
 from reconciler.gitops.reference import TAGS, Target
 from reconciler.gitops.resource_source import VerificationMode
 from reconciler.gitops.signers import Signers
 from reconciler.gitops.tree import SourceError
 
-_GPG_SETTINGS = (
-    "batch", "no-tty", "no-auto-key-retrieve", "no-auto-key-locate",
-    "disable-dirmngr", "no-autostart", "trust-model always",
-    "weak-digest SHA1",
-)  # fmt: skip
-_IMPORT_SECONDS = 20.0
 _PGP = re.compile(r"^\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64})\b", re.MULTILINE)
 _SSH = re.compile(
     r'^Good "git" signature for (.+) with \S+ key (SHA256:\S+)$', re.MULTILINE
@@ -52,21 +43,33 @@ class VerificationError(SourceError):
 
 
 @dataclass(frozen=True)
+class Verified:
+    """What was found good."""
+
+    by: str
+    """One line that names objects and keys."""
+
+    until: datetime | None = None
+    """When a key's time begins or ends, so that it has to be judged anew."""
+
+
+@dataclass(frozen=True)
 class Policy:
     """What has to be signed, and by whom."""
 
     mode: VerificationMode
     signers: Signers
 
-    def check(self, git: Git, target: Target) -> str:
+    def check(
+        self, git: Git, target: Target, now: datetime | None = None
+    ) -> Verified:
         """Who signed what was fetched.
 
         Args:
             git: the mirror that holds it.
             target: what was fetched.
-
-        Returns:
-            One line that names objects and keys.
+            now: the time that SSH keys are judged at; the present one
+                without it. gpg always takes the present one.
 
         Raises:
             VerificationError: a signature is missing, unknown or wrong.
@@ -74,13 +77,13 @@ class Policy:
             SignersError: the Secret's keys cannot be read.
         """
         found = []
-        with _keys(self.signers, target) as environment:
-            look = _Look(git, target, environment)
+        with _keys(self.signers, target, now or utc_now()) as keys:
+            look = _Look(git, target, keys.environment)
             if self.mode != "HEAD":
                 found.append(look.tag())
             if self.mode != "Tag":
                 found.append(look.commit())
-        return "; ".join(found)
+        return Verified("; ".join(found), keys.until)
 
 
 @dataclass(frozen=True)
@@ -151,17 +154,26 @@ def _fault(told: str) -> str:
     return f"has no valid signature: {'; '.join(lines)[:300] or 'unknown'}"
 
 
+@dataclass(frozen=True)
+class _Keys:
+    environment: Mapping[str, str]
+    until: datetime | None
+
+
 @contextlib.contextmanager
-def _keys(signers: Signers, target: Target) -> Iterator[dict[str, str]]:
+def _keys(signers: Signers, target: Target, now: datetime) -> Iterator[_Keys]:
     """Variables that make git see the signers and nobody else."""
     with private_folder() as folder:
-        home = folder / "gnupg"
-        home.mkdir(mode=0o700)
-        if signers.openpgp:
-            _import(home, signers, target)
+        try:
+            gpg = GnuPG.create(folder / "gnupg", "no-autostart")
+            for key in signers.openpgp:
+                gpg.add(key)
+            changes = gpg.expirations() if signers.openpgp else []
+        except GnuPGError as error:
+            msg = f"git.verify.secretRef: {error}"
+            raise VerificationError(target.revision, msg) from error
         allowed, revoked = folder / "allowed_signers", folder / "revoked"
-        lines = signers.allowed_at(datetime.now(UTC))
-        private_file(allowed, lines.encode())
+        private_file(allowed, signers.allowed_at(now).encode())
         private_file(revoked, signers.revoked)
         settings = {
             "gpg.program": "gpg",
@@ -172,44 +184,10 @@ def _keys(signers: Signers, target: Target) -> Iterator[dict[str, str]]:
             "gpg.ssh.allowedSignersFile": str(allowed),
             "gpg.ssh.revocationFile": str(revoked),
         }
-        found = {"GNUPGHOME": str(home)}
-        for number, (key, value) in enumerate(settings.items()):
-            found[f"GIT_CONFIG_KEY_{number}"] = key
+        found = {"GNUPGHOME": str(gpg.home)}
+        for number, (name, value) in enumerate(settings.items()):
+            found[f"GIT_CONFIG_KEY_{number}"] = name
             found[f"GIT_CONFIG_VALUE_{number}"] = value
-        yield found | {"GIT_CONFIG_COUNT": str(len(settings))}
-
-
-def _import(home: Path, signers: Signers, target: Target) -> None:
-    private_file(home / "gpg.conf", "\n".join(_GPG_SETTINGS).encode() + b"\n")
-    program = shutil.which("gpg")
-    if program is None:
-        msg = "gpg is not installed where the controller runs"
-        raise VerificationError(target.revision, msg)
-    for key in signers.openpgp:
-        code, told = _bounded([program, "--quiet", "--import"], home, key)
-        if code != 0:
-            msg = f"git.verify.secretRef: gpg does not take a key: {told}"
-            raise VerificationError(target.revision, msg)
-
-
-def _bounded(command: list[str], home: Path, stdin: bytes) -> tuple[int, str]:
-    environment = {
-        "GNUPGHOME": str(home),
-        "HOME": str(home),
-        "LC_ALL": "C",
-        "PATH": os.environ.get("PATH", os.defpath),
-    }
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        _, err = process.communicate(stdin, timeout=_IMPORT_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        msg = f"gpg --import took more than {_IMPORT_SECONDS:g}s"
-        raise GitTimeoutError(msg) from error
-    told = err.decode("utf-8", "replace").splitlines()
-    return process.returncode, "; ".join(told)[:300]
+        found["GIT_CONFIG_COUNT"] = str(len(settings))
+        later = [at for at in (*changes, *signers.bounds()) if at > now]
+        yield _Keys(found, min(later, default=None))

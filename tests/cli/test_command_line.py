@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from reconciler.cli.errors import CommandError
 from reconciler.cli.lock import exclusive
 from reconciler.cli.main import COMMANDS, main, parser
 from reconciler.cli.names import kind_of, kinds_of, split_target
+from reconciler.cli.output import asked_for
 from reconciler.cli.repository import repository_body
 from reconciler.cli.session import kubeconfig_of
 from reconciler.cli.up import roles_of
@@ -186,3 +189,66 @@ def test_the_command_does_not_import_what_it_does_not_need() -> None:
 def test_every_command_can_be_run() -> None:
     arguments = parser().parse_args(["get", "mdl"])
     assert callable(arguments.run)
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (["get", "-o", "json"], "json"),
+        (["tree", "-oyaml"], "yaml"),
+        (["diff", "--output=json", "x"], "json"),
+        (["get", "-o", "wide"], None),
+        (["get", "-o"], None),
+        (["get", "mdl"], None),
+    ],
+)
+def test_what_a_program_asks_for(words: list[str], output: str | None) -> None:
+    assert asked_for(words) == output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "get",
+        "tree",
+        "trace",
+        "events",
+        "diff",
+        "reconcile",
+        "suspend",
+        "resume",
+    ],
+)
+def test_wrong_usage_is_told_to_programs_too(command: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--nonsense", "-o", "json", "mdl", "x"])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert error["exitCode"] == 2
+    assert "--nonsense" in error["message"]
+    assert "usage: reconciler" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["get", "nonsense"], 2),
+        (["trace", "mdl"], 2),
+        (["reconcile", "mdl"], 2),
+        (["suspend", "mdl"], 2),
+        (["diff"], 2),
+        (["tree"], 1),
+        (["events"], 1),
+        (["resume", "mdl", "x"], 1),
+    ],
+)
+def test_errors_are_told_to_programs_too(
+    words: list[str], code: int, capsys, tmp_path
+) -> None:
+    asked = ["--state", str(tmp_path), *words, "-o", "yaml"]
+    assert main(asked) == code
+    printed = capsys.readouterr()
+    error = YAML(typ="safe").load(printed.out)["error"]
+    assert error["exitCode"] == code
+    assert printed.err == f"error: {error['message']}\n"

@@ -158,6 +158,45 @@ def test_tree_shows_what_belongs_to_nobody(reconciler) -> None:
     assert "ConfigRepository/config" in out
 
 
+def test_what_belongs_to_nobody_as_data(reconciler) -> None:
+    code, out, _ = reconciler("tree", "-o", "json")
+    assert code == 0
+    items = json.loads(out)["items"]
+    kinds = [item["kind"] for item in items]
+    assert kinds == sorted(kinds, key=lambda k: k != "ConfigRepository")
+    store = next(i for i in items if i["name"] == "opinions")
+    assert store == {
+        "kind": "FeedbackStore",
+        "namespace": "default",
+        "name": "opinions",
+        "ready": "Unknown",
+        "children": [],
+    }
+    assert reconciler("tree", "-A", "-o", "yaml")[0] == 0
+
+
+def test_requests_as_data(reconciler) -> None:
+    _, out, _ = reconciler("suspend", "fb", "opinions", "-o", "json")
+    about = {
+        "kind": "FeedbackStore",
+        "namespace": "default",
+        "name": "opinions",
+    }
+    assert json.loads(out) == about | {"suspend": True}
+    _, out, _ = reconciler("resume", "fb", "opinions", "-o", "yaml")
+    assert YAML(typ="safe").load(out) == about | {"suspend": False}
+    asked = ("reconcile", "fb", "opinions", "-o", "json", "--timeout")
+    code, out, _ = reconciler(*asked, "0")
+    found = json.loads(out)
+    assert code == 0
+    assert found.pop("requestedAt").startswith("20")
+    assert found == about | {"ready": "Unknown", "handled": False}
+    code, out, _ = reconciler(*asked, "0.3")
+    error = json.loads(out)["error"]
+    assert (code, error["exitCode"]) == (1, 1)
+    assert "no controller handled the request" in error["message"]
+
+
 def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
     (tmp_path / "store.yaml").write_text(STORE)
     assert reconciler("diff", "-f", str(tmp_path)) == (0, "", "")
@@ -177,6 +216,9 @@ def test_diff_tells_by_exit_code(reconciler, tmp_path: Path) -> None:
         "changed": 1,
         "pruned": 0,
     }
+    code, out, _ = reconciler("diff", "-f", str(tmp_path), "-o", "yaml")
+    assert code == 1
+    assert YAML(typ="safe").load(out)["summary"]["changed"] == 1
     (tmp_path / "broken.yaml").write_text("a: [1")
     code, _, err = reconciler("diff", "-f", str(tmp_path))
     assert code == 2

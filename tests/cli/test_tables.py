@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.cli.get import age, align, format_table, render
+from reconciler.cli.get import age, align, format_table
+from reconciler.cli.output import render
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 TABLE = {

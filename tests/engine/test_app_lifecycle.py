@@ -201,7 +201,7 @@ async def test_the_last_events_are_written_at_the_end(
     notes = [
         raw["note"] for p, raw in server.objects.items() if p[0] == "Event"
     ]
-    assert notes == ["Resize to 3"]
+    assert notes == ["Resize to 3", "Has size 3"]
 
 
 async def test_other_objects_are_enqueued_from_threads(

@@ -67,7 +67,10 @@ async def test_a_steady_state_writes_nothing(toy):
         await toy.settle()
     assert toy.controller.passes == passes + 10
     assert toy.server.version("one") == version
-    assert toy.events.recorded == [("Normal", "Resize", "Resize to 3")]
+    assert toy.events.recorded == [
+        ("Normal", "Resize", "Resize to 3"),
+        ("Normal", "Succeeded", "Has size 3"),
+    ]
 
 
 @pytest.mark.looptime

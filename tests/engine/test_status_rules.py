@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.engine.conditions import Conditions, find
+from reconciler.engine.conditions import Conditions, find, turned
 from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.errors import InvalidError
 from reconciler.engine.status import (
@@ -156,3 +156,54 @@ def test_an_unreadable_object_without_status_gets_one():
 def test_json_is_camel_case_without_nulls(new_widget):
     json = to_json(new_widget().status)
     assert json == {"observedGeneration": -1, "conditions": []}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, lambda c: c.ready("Fine", "ok"), ("Normal", "Fine")),
+        (None, lambda c: c.progressing("Working", "..."), None),
+        (None, lambda c: c.stalled("Broken", "no"), ("Warning", "Broken")),
+        (
+            lambda c: c.progressing("Working", "..."),
+            lambda c: c.ready("Fine", "ok"),
+            ("Normal", "Fine"),
+        ),
+        (
+            lambda c: c.ready("Fine", "ok"),
+            lambda c: c.ready("Fine", "still ok"),
+            None,
+        ),
+        (
+            lambda c: c.ready("Fine", "ok"),
+            lambda c: c.ready("Better", "ok"),
+            ("Normal", "Better"),
+        ),
+        (
+            lambda c: c.stalled("Broken", "no"),
+            lambda c: c.stalled("Broken", "no"),
+            None,
+        ),
+        (
+            lambda c: c.stalled("Broken", "no"),
+            lambda c: c.stalled("Broken", "not at all"),
+            ("Warning", "Broken"),
+        ),
+        (
+            lambda c: c.ready("Fine", "ok"),
+            lambda c: c.progressing("ProgressingWithRetry", "again"),
+            None,
+        ),
+    ],
+)
+def test_people_are_told_of_what_became_ready_or_is_stuck(
+    new_widget, before, after, told
+):
+    widget = new_widget()
+    old = ()
+    if before:
+        old = with_conditions(widget, before).conditions
+    status = widget.status.model_copy(update={"conditions": old})
+    widget = widget.model_copy(update={"status": status})
+    found = turned(old, with_conditions(widget, after).conditions)
+    assert (found and (found[0], found[1].reason)) == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -80,9 +81,10 @@ def test_a_run_leaves_a_report_and_all_answers(make_model, start):
     for path in result.outputs.values():
         assert (run.path / path).is_file()
     report = Report.model_validate(result.facts["report"])
-    assert report == Report.model_validate_json(
-        (run.output / "report.json").read_text()
-    )
+    data = (run.output / "report.json").read_bytes()
+    assert report == Report.model_validate_json(data)
+    digest = hashlib.sha256(data).hexdigest()
+    assert result.facts["reportDigest"] == f"sha256:{digest}"
     assert (report.candidate, report.baseline) == ("docs-2", "docs-1")
     assert report.samples == report.questions.samples == 30
     assert report.gate in {"Passed", "Failed"}

@@ -48,7 +48,10 @@ def with_stages(*stages: str, gate: str = "Passed", **meta):
 
 
 def finished(stage: str) -> StageView:
-    facts = {"evaluate": {"report": REPORT}, "convert": {"fidelity": {"a": 1}}}
+    facts = {
+        "evaluate": {"report": REPORT, "reportDigest": "sha256:1"},
+        "convert": {"fidelity": {"a": 1}},
+    }
     return StageView(
         phase="Succeeded",
         collected=record(stage),
@@ -148,6 +151,7 @@ def test_the_report_becomes_the_improvement() -> None:
     assert found is not None
     assert (found.estimate, found.ci_low) == ("0.2", "0.15")
     assert found.guardrails[0].name == "chrf"
+    assert found.report_digest == "sha256:1"
     (action,) = outcome.actions
     assert isinstance(action, StartStage)
     assert action.stage == "convert"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from reconciler.controlplane.thread import ControlPlaneThread
 from reconciler.engine.client import KubeClient
@@ -25,6 +26,10 @@ from reconciler.gitops.controller import ConfigRepositoryController
 from reconciler.gitops.receiver import Receiver
 from reconciler.gitops.resource import ConfigRepository
 from tests.gitops.follower import Follower
+
+# How long something takes on a machine that others use decides no test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 CLUSTER = {"Namespace", "CustomResourceDefinition"}
@@ -244,12 +249,19 @@ def _drop(live: Any, before: Any, body: Any) -> None:
 class Events:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, str]] = []
+        self.revisions: list[str] = []
 
-    def normal(self, _about: Any, reason: str, note: str) -> None:
+    def normal(
+        self, _about: Any, reason: str, note: str, *, revision: str = ""
+    ) -> None:
         self.told.append(("Normal", reason, note))
+        self.revisions.append(revision)
 
-    def warning(self, _about: Any, reason: str, note: str) -> None:
+    def warning(
+        self, _about: Any, reason: str, note: str, *, revision: str = ""
+    ) -> None:
         self.told.append(("Warning", reason, note))
+        self.revisions.append(revision)
 
     def reasons(self) -> list[str]:
         return [reason for _, reason, _ in self.told]

@@ -58,6 +58,7 @@ class SshServer:
         code = await child.wait()
         await process.stdout.drain()
         process.exit(code)
+        await process.wait_closed()
 
     async def stop(self) -> None:
         self.server.close()

@@ -13,7 +13,8 @@ from reconciler.engine.errors import (
     UnavailableError,
 )
 from reconciler.gitops.build import Builder, Ownership
-from reconciler.gitops.live import Inspector, stale
+from reconciler.gitops.live import Inspector, refusal, stale
+from reconciler.gitops.live import apply as apply_one
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.observation import Verdict
 from reconciler.gitops.resource import InventoryEntry
@@ -177,3 +178,47 @@ async def test_stale_objects(cluster: Any, make_config_map: Any) -> None:
         ("gone", False),
         ("w", False),
     ]
+
+
+SECRET = (
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+    "stringData: {key: hunter22}\n"
+)
+
+
+@pytest.mark.parametrize("error", [UnavailableError, ConflictError])
+async def test_what_a_failing_server_repeats_of_a_secret_is_withheld(
+    cluster: Any, make_config_map: Any, monkeypatch: Any, error: Any
+) -> None:
+    """An admission webhook that crashes may answer 500 with the object."""
+    plain, secret = objects(SECRET, make_config_map("a"))
+
+    async def fails(*_: Any, **__: Any) -> None:
+        msg = "Internal error: cannot take hunter22"
+        raise error(msg)
+
+    monkeypatch.setattr(cluster, "apply", fails)
+    with pytest.raises(error) as told:
+        await apply_one(cluster, secret)
+    assert str(told.value) == (
+        f"0.yaml:1: secret/default/s: {error.__name__} "
+        "(withheld: values from a Secret)"
+    )
+    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__
+    with pytest.raises(error, match="hunter22"):
+        await apply_one(cluster, plain)
+    with pytest.raises(error, match="withheld"):
+        await Inspector().inspect(cluster, (secret,))
+
+
+def test_a_denial_shows_rights_and_no_values() -> None:
+    (secret,) = objects(SECRET)
+    rights = (
+        'secrets "s" is forbidden: User "x" cannot patch resource "secrets" '
+        'in API group "" in the namespace "default"'
+    )
+    assert rights in refusal(secret, AccessDeniedError(rights))
+    denied = 'admission webhook "w" denied the request: hunter22 is weak'
+    told = refusal(secret, AccessDeniedError(denied))
+    assert told.endswith("denied (withheld: values from a Secret)")

@@ -14,7 +14,7 @@ from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.preview import (
     MAX_COMMENT,
     Preview,
-    as_json,
+    content,
     markdown,
     text,
 )
@@ -128,15 +128,15 @@ def test_devices_and_what_is_lost() -> None:
 
 
 def test_json_is_complete_and_money_is_text() -> None:
-    content = json.loads(as_json(priced(CAPPED, old=(DATA,))))
-    assert content["summary"] == {"added": 1, "changed": 0, "pruned": 1}
-    plan = content["plan"]
+    data = content(priced(CAPPED, old=(DATA,)))
+    assert data["summary"] == {"added": 1, "changed": 0, "pruned": 1}
+    plan = data["plan"]
     assert (plan["hourlyUSD"], plan["totalUSD"]) == ("1.50", "18.00")
     assert plan["rents"][0]["object"] == "gpuclaim/default/a"
     assert plan["deleted"] == [
         {"object": "datasetlayout/default/data", "holds": "holds data"}
     ]
-    first = content["differences"][0]
+    first = data["differences"][0]
     assert (first["verb"], first["kind"]) == ("added", "GPUClaim")
 
 
@@ -182,5 +182,5 @@ def test_no_format_shows_a_secret() -> None:
     found = priced(secret("hunter3"), old=(secret("hunter2"),))
     assert isinstance(found.differences[0], Difference)
     assert len(found.differences[0].changes) == 3
-    for told in (text(found), as_json(found), markdown(found)):
+    for told in (text(found), json.dumps(content(found)), markdown(found)):
         assert "hunter" not in told

@@ -23,6 +23,7 @@ from reconciler.gitops.tree import (
 FIRST = Tree("main@sha1:1", {"a.yaml": b"x: \xc3\xbc\n", "b/c.yaml": b""})
 SECOND = Tree("main@sha1:2", {"a.yaml": b"y"})
 THIRD = Tree("main@sha1:3", {"a.yaml": b"z"})
+MAIN, PROPOSALS = "refs/heads/main", "refs/heads/proposals"
 
 
 def test_a_revision_reads_back(tmp_path: Path) -> None:
@@ -47,27 +48,47 @@ def test_only_the_newest_and_the_asked_for_are_kept(tmp_path: Path) -> None:
 def test_damaged_files_count_as_absent(tmp_path: Path, damage: bytes) -> None:
     records = Records(tmp_path, "u")
     records.save(FIRST, [])
-    records.add_promotion("a/b/c", "sha")
+    records.add_promotion("a/b/c", "sha", MAIN)
     for found in tmp_path.rglob("*.json"):
         found.write_bytes(damage)
     again = Records(tmp_path, "u")
     assert again.load("main@sha1:1") is None
     assert again.promotions == {}
-    again.add_promotion("a/b/c", "sha")
+    again.add_promotion("a/b/c", "sha", MAIN)
     assert Records(tmp_path, "u").promotions == {"a/b/c": "sha"}
 
 
 def test_promotions_keep_their_order(tmp_path: Path) -> None:
     records = Records(tmp_path, "u")
     for name in ("z", "a", "m"):
-        records.add_promotion(name, f"sha-{name}")
+        records.add_promotion(name, f"sha-{name}", MAIN)
     assert list(Records(tmp_path, "u").promotions) == ["z", "a", "m"]
+
+
+def test_it_is_known_to_which_branch_a_promotion_went(tmp_path: Path) -> None:
+    records = Records(tmp_path, "u")
+    records.add_promotion("a/b/c", "sha-1", PROPOSALS)
+    assert records.pushed_to("a/b/c", PROPOSALS)
+    assert not records.pushed_to("a/b/c", MAIN)
+    assert not records.pushed_to("a/b/d", PROPOSALS)
+    records.add_promotion("a/b/c", "sha-2", MAIN)
+    again = Records(tmp_path, "u")
+    assert again.pushed_to("a/b/c", MAIN)
+    assert again.promotions == {"a/b/c": "sha-2"}
+
+
+def test_records_that_name_no_branch_are_of_the_followed_one(
+    tmp_path: Path,
+) -> None:
+    content = '{"uid": "u", "commits": {"a/b/c": "sha"}}'
+    (tmp_path / "promotions.json").write_text(content)
+    assert Records(tmp_path, "u").pushed_to("a/b/c", MAIN)
 
 
 def test_repository_made_anew_starts_without_promotions(
     tmp_path: Path,
 ) -> None:
-    Records(tmp_path, "old").add_promotion("a/b/c", "sha")
+    Records(tmp_path, "old").add_promotion("a/b/c", "sha", MAIN)
     assert Records(tmp_path, "new").promotions == {}
 
 
@@ -75,14 +96,14 @@ def test_full_disk_leaves_what_was_there(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     records = Records(tmp_path, "u")
-    records.add_promotion("a/b/c", "sha")
+    records.add_promotion("a/b/c", "sha", MAIN)
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SourceError, match="No space left"):
-        records.add_promotion("a/b/d", "sha")
+        records.add_promotion("a/b/d", "sha", MAIN)
     monkeypatch.undo()
     assert Records(tmp_path, "u").promotions == {"a/b/c": "sha"}
     assert [p.name for p in tmp_path.iterdir()] == ["promotions.json"]

@@ -57,7 +57,7 @@ class Checker:
     def __call__(self, mode: Any, keys: Signers, **ref: str) -> str:
         reference = Reference(GitReference(**ref))
         target = Mirror(self.git, reference).bring()
-        return Policy(mode, keys).check(self.git, target)
+        return Policy(mode, keys).check(self.git, target).by
 
 
 @pytest.fixture

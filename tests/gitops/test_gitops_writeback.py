@@ -177,22 +177,22 @@ async def test_pushes_by_people_are_never_lost(
     make_engine: Any, shared: Any, monkeypatch: Any
 ) -> None:
     """A person pushes between our fetch and our push, three times."""
-    from reconciler.gitops.writeback import Writer
+    from reconciler.gitops.commits import Committer
 
     engine, models = engine_of(make_engine, shared)
     shared.commit({"conf/docs.yaml": MODEL})
     await engine.settle()
     theirs: list[str] = []
-    push = Writer._push
+    push = Committer.push
 
-    def slow(self: Writer, head: str, commit: str) -> bool:
+    def slow(self: Committer, *moved: str) -> bool:
         if len(theirs) < 3:
             text = MODEL.replace("judged", f"judged {len(theirs)}")
             shared.pull()
             theirs.append(shared.commit({"conf/docs.yaml": text}))
-        return push(self, head, commit)
+        return push(self, *moved)
 
-    monkeypatch.setattr(Writer, "_push", slow)
+    monkeypatch.setattr(Committer, "push", slow)
     models.promoted = [SECOND]
     await engine.settle()
     history = shared.ask("rev-list", shared.head).split()
@@ -207,23 +207,23 @@ async def test_rewound_branch_does_not_get_the_dropped_commit_back(
     make_engine: Any, shared: Any, monkeypatch: Any
 ) -> None:
     """A person drops their newest commit between our fetch and our push."""
-    from reconciler.gitops.writeback import Writer
+    from reconciler.gitops.commits import Committer
 
     engine, models = engine_of(make_engine, shared)
     first = shared.commit({"conf/docs.yaml": MODEL})
     dropped = shared.commit({"conf/oops.yaml": "# secret\n"})
     await engine.settle()
-    push = Writer._push
+    push = Committer.push
     done: list[str] = []
 
-    def slow(self: Writer, head: str, commit: str) -> bool:
+    def slow(self: Committer, *moved: str) -> bool:
         if not done:
             shared.git("reset", "-q", "--hard", first)
             shared.publish("--force")
             done.append(first)
-        return push(self, head, commit)
+        return push(self, *moved)
 
-    monkeypatch.setattr(Writer, "_push", slow)
+    monkeypatch.setattr(Committer, "push", slow)
     models.promoted = [SECOND]
     await engine.settle()
     history = shared.ask("rev-list", shared.head).split()
@@ -234,12 +234,12 @@ async def test_rewound_branch_does_not_get_the_dropped_commit_back(
 async def test_endless_competition_gives_up_and_says_so(
     make_engine: Any, shared: Any, monkeypatch: Any
 ) -> None:
-    from reconciler.gitops.writeback import Writer
+    from reconciler.gitops.commits import Committer
 
     engine, models = engine_of(make_engine, shared)
     shared.commit({"conf/docs.yaml": MODEL})
     models.promoted = [SECOND]
-    monkeypatch.setattr(Writer, "_push", lambda *_: False)
+    monkeypatch.setattr(Committer, "push", lambda *_: False)
     await engine.settle()
     found = engine.condition("WrittenBack")
     assert (found["status"], found["reason"]) == ("False", "PushFailed")

@@ -101,6 +101,13 @@ OBJECTS = {
             "interval": "1s",
         },
     ),
+    "alert": (
+        "Alert",
+        {
+            "provider": {"type": "generic", "address": "http://127.0.0.1:1"},
+            "eventSources": [{"kind": "*"}],
+        },
+    ),
     "other": (
         "ConfigRepository",
         {"suspend": True, "directory": {"path": "/nowhere"}},

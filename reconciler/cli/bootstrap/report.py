@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from reconciler.cli.get import align, render
+from reconciler.cli.get import align
+from reconciler.cli.output import render
 
 Action = Literal["created", "configured", "unchanged", "pushed", "ready"]
 

@@ -320,8 +320,8 @@ def test_a_tag_that_is_named_can_be_verified(ref):
                 "writeBack": {"enabled": True},
             },
             (
-                "writeBack does not sign its commits, so that git.verify "
-                "would refuse them: choose one of the two"
+                "with git.verify, unsigned commits would be refused: "
+                "writeBack needs signingKeySecretRef"
             ),
         ),
         (

@@ -1,0 +1,1 @@
+"""Alert: events and the state of commits, told to chats and forges."""
