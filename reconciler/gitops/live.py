@@ -170,7 +170,8 @@ async def apply(
         if not item.secret:
             raise
         kind = type(error)
-        raise kind(f"{kind.__name__} {WITHHELD}") from None
+        msg = f"{kind.__name__} {WITHHELD}"
+        raise kind(msg) from None
 
 
 _FIRST = (NAMESPACE, CRD)
