@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.controlplane.kinds.definitions import condition
 from reconciler.controlplane.objects.names import (
     DNS_LABEL,
+    LABEL_1035_RULE,
     check_name,
     name_faults,
 )
@@ -34,12 +35,6 @@ _COLUMNS = "additionalPrinterColumns"
 _SELECTABLE = "selectableFields"
 _SUBRESOURCES = "subresources"
 _OLDER_NAMES = {_SCHEMA: "validation"}
-_KIND_RULE = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or "
-    "'-', start with an alphabetic character, and end with an alphanumeric "
-    "character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
 
 
 def check(crd: Json, old: Json | None) -> list[FieldError]:
@@ -129,7 +124,7 @@ def _check_names(crd: Json) -> Iterator[FieldError]:
             yield FieldError(
                 f"{path}.{field}",
                 "FieldValueInvalid",
-                _KIND_RULE,
+                LABEL_1035_RULE,
                 names.get(field, ""),
             )
     for field in ("kind", "listKind"):
@@ -138,7 +133,7 @@ def _check_names(crd: Json) -> Iterator[FieldError]:
                 f"{path}.{field}",
                 "FieldValueInvalid",
                 "may have mixed case, but should otherwise match: "
-                + _KIND_RULE,
+                + LABEL_1035_RULE,
                 names.get(field, ""),
             )
     if names.get("kind") == names.get("listKind"):

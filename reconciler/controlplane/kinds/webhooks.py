@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from reconciler.controlplane.kinds.columns import AGE, NAME
 from reconciler.controlplane.kinds.model import Column, Hooks, ResourceKind
+from reconciler.controlplane.kinds.selectors import check_selector
+from reconciler.controlplane.kinds.webhook_clients import check_client
+from reconciler.controlplane.objects.names import (
+    check_qualified,
+    label_faults,
+    name_faults,
+)
 from reconciler.controlplane.schema import webhooks as schemas
-from reconciler.controlplane.schema.errors import FieldError, not_supported
+from reconciler.controlplane.schema.errors import (
+    FieldError,
+    duplicate,
+    not_supported,
+    too_many,
+)
 
 Json = dict[str, Any]
 
@@ -19,6 +30,16 @@ VALIDATING = "validatingwebhookconfigurations"
 
 _LONGEST_TIMEOUT = 30
 _LABELS = 3
+_MOST_CONDITIONS = 64
+_REVIEWS = ("v1", "v1beta1")
+_LISTS = {
+    "operations": "operations",
+    "apiGroups": "API groups",
+    "apiVersions": "API versions",
+    "resources": "",
+}
+"""Lists of a rule, and what * in them excludes."""
+
 _OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]
 _CHOICES = {
     "failurePolicy": ["Fail", "Ignore"],
@@ -61,22 +82,24 @@ def _kind(name: str, plural: str, schema: Json) -> ResourceKind:
 
 
 def _check(configuration: Json, _old: Json | None) -> list[FieldError]:
-    return [
-        fault
-        for index, hook in enumerate(configuration.get("webhooks") or ())
-        for fault in _check_hook(hook, f"webhooks[{index}]")
-    ]
+    faults: list[FieldError] = []
+    names: set[str] = set()
+    for index, hook in enumerate(configuration.get("webhooks") or ()):
+        path = f"webhooks[{index}]"
+        faults += _check_hook(hook, path)
+        faults += _check_reviews(
+            hook["admissionReviewVersions"], f"{path}.admissionReviewVersions"
+        )
+        if hook["name"] in names:
+            faults.append(duplicate(f"{path}.name", hook["name"]))
+        names.add(hook["name"])
+    return faults
 
 
 def _check_hook(hook: Json, path: str) -> Iterator[FieldError]:
-    if len(hook["name"].split(".")) < _LABELS:
-        yield FieldError(
-            f"{path}.name",
-            "FieldValueInvalid",
-            "should be a domain with at least three segments separated by "
-            "dots",
-            hook["name"],
-        )
+    yield from _check_name(hook["name"], f"{path}.name")
+    for index, rule in enumerate(hook.get("rules") or ()):
+        yield from _check_rule(rule, f"{path}.rules[{index}]")
     for name, allowed in _CHOICES.items():
         if name in hook and hook[name] not in allowed:
             yield not_supported(f"{path}.{name}", hook[name], allowed)
@@ -87,72 +110,95 @@ def _check_hook(hook: Json, path: str) -> Iterator[FieldError]:
             "the timeout value must be between 1 and 30 seconds",
             hook["timeoutSeconds"],
         )
-    if not {"v1", "v1beta1"} & set(hook["admissionReviewVersions"]):
-        yield FieldError(
-            f"{path}.admissionReviewVersions",
-            "FieldValueInvalid",
-            "must include at least one of v1, v1beta1",
-            hook["admissionReviewVersions"],
-        )
-    yield from _check_client(hook["clientConfig"], f"{path}.clientConfig")
-    yield from _check_conditions(hook, path)
-    for index, rule in enumerate(hook.get("rules") or ()):
-        yield from _check_rule(rule, f"{path}.rules[{index}]")
+    for name in ("namespaceSelector", "objectSelector"):
+        yield from check_selector(hook.get(name) or {}, f"{path}.{name}")
+    yield from check_client(hook["clientConfig"], f"{path}.clientConfig")
+    yield from _check_conditions(hook, f"{path}.matchConditions")
 
 
-def _check_client(client: Json, path: str) -> Iterator[FieldError]:
-    if ("url" in client) == ("service" in client):
+def _check_name(name: str, path: str) -> Iterator[FieldError]:
+    """Field errors for a name that must be fully qualified."""
+    if not name:
+        yield FieldError(path, "FieldValueRequired")
+    elif faults := name_faults(name):
+        yield FieldError(path, "FieldValueInvalid", ",".join(faults), name)
+    elif len(name.split(".")) < _LABELS:
         yield FieldError(
             path,
-            "FieldValueRequired",
-            "exactly one of url or service is required",
+            "FieldValueInvalid",
+            "should be a domain with at least three segments separated by "
+            "dots",
+            name,
         )
+
+
+def _check_reviews(versions: list[str], path: str) -> Iterator[FieldError]:
+    if not versions:
+        why = f"must specify one of {', '.join(_REVIEWS)}"
+        yield FieldError(path, "FieldValueRequired", why)
         return
-    if "url" not in client:
-        return
-    url = client["url"]
-    parts = urlsplit(url)
-    for wrong, why in (
-        (parts.scheme != "https", "'https' is the only allowed URL scheme"),
-        (not parts.hostname, "host must be specified"),
-        ("@" in parts.netloc, "user information is not permitted in the URL"),
-        (bool(parts.query), "query parameters are not permitted in the URL"),
-        (bool(parts.fragment), "fragments are not permitted in the URL"),
-    ):
-        if wrong:
-            yield FieldError(f"{path}.url", "FieldValueInvalid", why, url)
+    for index, version in enumerate(versions):
+        at = f"{path}[{index}]"
+        if version in versions[:index]:
+            yield FieldError(
+                at, "FieldValueInvalid", "duplicate version", version
+            )
+            continue
+        for why in label_faults(version):
+            yield FieldError(at, "FieldValueInvalid", why, version)
+    if not set(_REVIEWS) & set(versions):
+        why = f"must include at least one of {', '.join(_REVIEWS)}"
+        yield FieldError(path, "FieldValueInvalid", why, versions)
 
 
 def _check_conditions(hook: Json, path: str) -> Iterator[FieldError]:
     conditions = hook.get("matchConditions") or ()
-    if not conditions:
-        return
+    if len(conditions) > _MOST_CONDITIONS:
+        yield too_many(path, len(conditions), _MOST_CONDITIONS)
+    names: set[str] = set()
+    for index, condition in enumerate(conditions):
+        at, name = f"{path}[{index}]", condition["name"]
+        yield from _check_condition(condition, at)
+        if name and name in names:
+            yield duplicate(f"{at}.name", name)
+        names.add(name)
+
+
+def _check_condition(condition: Json, path: str) -> Iterator[FieldError]:
     from reconciler.controlplane.admission.conditions import compile_condition
     from reconciler.controlplane.schema.cel.compiler import CompileError
 
-    for index, condition in enumerate(conditions):
+    expression, at = condition["expression"].strip(), f"{path}.expression"
+    if not expression:
+        yield FieldError(at, "FieldValueRequired")
+    else:
         try:
-            compile_condition(condition["expression"])
+            compile_condition(expression)
         except CompileError as error:
-            yield FieldError(
-                f"{path}.matchConditions[{index}].expression",
-                "FieldValueInvalid",
-                f"compilation failed: {error}",
-                condition["expression"],
-            )
+            why = f"compilation failed: {error}"
+            yield FieldError(at, "FieldValueInvalid", why, expression)
+    if not condition["name"]:
+        yield FieldError(f"{path}.name", "FieldValueRequired")
+    else:
+        yield from check_qualified(condition["name"], f"{path}.name")
 
 
 def _check_rule(rule: Json, path: str) -> Iterator[FieldError]:
-    for name in ("operations", "apiGroups", "apiVersions", "resources"):
+    for name, shown in _LISTS.items():
         values = rule.get(name) or []
         if not values:
             yield FieldError(f"{path}.{name}", "FieldValueRequired")
-        if "*" in values and len(values) > 1 and name != "resources":
+        if "*" in values and len(values) > 1 and shown:
             yield FieldError(
                 f"{path}.{name}",
                 "FieldValueInvalid",
-                "if '*' is present, must not specify other values",
+                f"if '*' is present, must not specify other {shown}",
                 values,
+            )
+    for index, version in enumerate(rule.get("apiVersions") or ()):
+        if not version:
+            yield FieldError(
+                f"{path}.apiVersions[{index}]", "FieldValueRequired"
             )
     yield from _check_resources(rule.get("resources") or [], path)
     for index, operation in enumerate(rule.get("operations") or ()):

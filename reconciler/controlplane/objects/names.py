@@ -14,6 +14,7 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 DNS_LABEL = re.compile(_LABEL, re.ASCII)
 DNS_SUBDOMAIN = re.compile(_SUBDOMAIN, re.ASCII)
+DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 QUALIFIED = re.compile(_QUALIFIED, re.ASCII)
 VALUE = re.compile(rf"({_QUALIFIED})?", re.ASCII)
 LABEL_LENGTH = 63
@@ -32,6 +33,12 @@ LABEL_RULE = (
     "characters or '-', and must start and end with an alphanumeric "
     "character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+LABEL_1035_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or "
+    "'-', start with an alphabetic character, and end with an alphanumeric "
+    "character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _QUALIFIED_RULE = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and "
@@ -69,6 +76,16 @@ def name_faults(name: str, *, label: bool = False) -> list[str]:
         faults.append(f"must be no more than {limit} characters")
     if not shape.fullmatch(name):
         faults.append(rule)
+    return faults
+
+
+def label_faults(name: str) -> list[str]:
+    """What is wrong with a label of RFC 1035, which starts with a letter."""
+    faults = []
+    if len(name) > LABEL_LENGTH:
+        faults.append(f"must be no more than {LABEL_LENGTH} characters")
+    if not DNS_1035.fullmatch(name):
+        faults.append(LABEL_1035_RULE)
     return faults
 
 

@@ -8,11 +8,30 @@ Json = dict[str, Any]
 
 GVK: Final = "x-kubernetes-group-version-kind"
 
+_API: Final = "io.k8s.api"
+_PACKAGES: Final = {
+    "": f"{_API}.core",
+    "admissionregistration.k8s.io": f"{_API}.admissionregistration",
+    "apiextensions.k8s.io": (
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions"
+    ),
+    "authentication.k8s.io": f"{_API}.authentication",
+    "authorization.k8s.io": f"{_API}.authorization",
+    "coordination.k8s.io": f"{_API}.coordination",
+    "events.k8s.io": f"{_API}.events",
+    "rbac.authorization.k8s.io": f"{_API}.rbac",
+}
+
 
 def model_name(spec: Json, version: str, kind: str) -> str:
-    """The name of a kind's model: the group reversed, version, kind."""
-    labels = reversed(spec["group"].split(".")) if spec["group"] else ("core",)
-    return ".".join([*labels, version, kind])
+    """The name of a kind's model, as clients know it from a cluster.
+
+    Built-in kinds are named after the package that declares them, others
+    after their group, reversed.
+    """
+    group = spec["group"]
+    package = _PACKAGES.get(group) or ".".join(reversed(group.split(".")))
+    return f"{package}.{version}.{kind}"
 
 
 def identity(spec: Json, version: str, kind: str) -> Json:

@@ -48,6 +48,40 @@ def test_every_v3_document_is_valid(documents):
         assert not faults, path
 
 
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("api/v1", "io.k8s.api.core.v1.ConfigMap"),
+        ("api/v1", "io.k8s.api.core.v1.SecretList"),
+        ("apis/events.k8s.io/v1", "io.k8s.api.events.v1.Event"),
+        (
+            "apis/rbac.authorization.k8s.io/v1",
+            "io.k8s.api.rbac.v1.ClusterRole",
+        ),
+        (
+            "apis/apiextensions.k8s.io/v1",
+            (
+                "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+                "CustomResourceDefinition"
+            ),
+        ),
+        ("apis/example.dev/v1", "dev.example.v1.Widget"),
+    ],
+)
+def test_models_are_named_as_on_a_cluster(documents, swagger, path, model):
+    document = orjson.loads(documents.document(path))
+    assert model in document["components"]["schemas"]
+    assert model in swagger["definitions"]
+
+
+def test_every_built_in_kind_is_named_after_its_package(documents):
+    for kind in builtin_registry():
+        root = f"apis/{kind.group}" if kind.group else "api"
+        text = documents.document(f"{root}/{kind.version}")
+        for name in orjson.loads(text)["components"]["schemas"]:
+            assert name.startswith("io.k8s.api"), name
+
+
 def test_parts_of_metadata_have_their_names(documents):
     document = orjson.loads(documents.document("apis/example.dev/v1"))
     schemas = document["components"]["schemas"]

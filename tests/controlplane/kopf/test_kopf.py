@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import kopf
+import pytest
 from controlplane_support import CRDS, certificate, widget
 
 WIDGETS = "/apis/example.dev/v1/namespaces/default/widgets"
@@ -214,46 +215,55 @@ async def test_events_are_posted_about_the_object(
     assert event["involvedObject"]["uid"] == made["metadata"]["uid"]
 
 
-PEERING = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "clusterkopfpeerings.kopf.dev"},
-    "spec": {
-        "group": "kopf.dev",
-        "scope": "Cluster",
-        "names": {
-            "plural": "clusterkopfpeerings",
-            "singular": "clusterkopfpeering",
-            "kind": "ClusterKopfPeering",
+def peering_crd(kind, scope):
+    """The CRD of peerings, as kopf's documentation gives it."""
+    plural = f"{kind.lower()}s"
+    status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"status": status}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.kopf.dev"},
+        "spec": {
+            "group": "kopf.dev",
+            "scope": scope,
+            "names": {
+                "plural": plural,
+                "singular": kind.lower(),
+                "kind": kind,
+            },
+            "versions": [version],
         },
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            "status": {
-                                "type": "object",
-                                "x-kubernetes-preserve-unknown-fields": True,
-                            }
-                        },
-                    }
-                },
-            }
-        ],
-    },
+    }
+
+
+PEERINGS = {
+    "ClusterKopfPeering": (
+        "Cluster",
+        "/apis/kopf.dev/v1/clusterkopfpeerings",
+        {"clusterwide": True, "namespaces": ()},
+    ),
+    "KopfPeering": (
+        "Namespaced",
+        "/apis/kopf.dev/v1/namespaces/default/kopfpeerings",
+        {"clusterwide": False, "namespaces": ("default",)},
+    ),
 }
 
 
+@pytest.mark.parametrize("kind", PEERINGS)
 async def test_of_two_peers_only_the_higher_priority_works(
-    client, new_registry, operators, until
+    client, new_registry, operators, until, kind
 ):
-    await client.ok("POST", CRDS, PEERING)
-    peering = {"apiVersion": "kopf.dev/v1", "kind": "ClusterKopfPeering"}
-    path = "/apis/kopf.dev/v1/clusterkopfpeerings"
+    scope, path, watched = PEERINGS[kind]
+    await client.ok("POST", CRDS, peering_crd(kind, scope))
+    peering = {"apiVersion": "kopf.dev/v1", "kind": kind}
     await client.ok("POST", path, peering | {"metadata": {"name": "two"}})
     seen = []
 
@@ -268,10 +278,9 @@ async def test_of_two_peers_only_the_higher_priority_works(
         return await operators(
             registry,
             settings,
-            clusterwide=True,
-            namespaces=(),
             peering_name="two",
             priority=priority,
+            **watched,
         )
 
     await start(1)

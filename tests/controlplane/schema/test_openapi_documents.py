@@ -131,7 +131,7 @@ def test_paths_of_the_core_group():
     core["spec"]["group"] = ""
     document = openapi_v3("", "v1", core)
     assert "/api/v1/namespaces/{namespace}/widgets" in document["paths"]
-    assert "core.v1.Widget" in document["components"]["schemas"]
+    assert "io.k8s.api.core.v1.Widget" in document["components"]["schemas"]
 
 
 def operations(document):
