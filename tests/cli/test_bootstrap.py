@@ -56,7 +56,7 @@ def bootstrap(
         code = main(
             [
                 "--state", str(state.root), "bootstrap", "--name", name,
-                "--no-wait", *words,
+                *(() if "--timeout" in words else ("--no-wait",)), *words,
             ]
         )  # fmt: skip
         out, err = capsys.readouterr()
@@ -364,3 +364,10 @@ def test_what_is_no_repository_is_not_made_one(
     code, _, err = bootstrap("https://example.org/x.git", "--init")
     assert (code, "--init" in err) == (2, True)
     assert bootstrap("git@example.org:x")[0] == 2
+
+
+def test_nobody_who_follows_is_said(bootstrap: Call, remote: Remote) -> None:
+    code, out, err = bootstrap(remote.url, "--timeout", "5")
+    assert code == 1
+    assert "pushed" in out
+    assert "no controller has looked at it: is one running?" in err
