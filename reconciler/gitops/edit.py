@@ -58,13 +58,31 @@ def pin(file: str, data: bytes, model: ModelName, generation: str) -> bytes:
         EditError: the Model is not in it, or its spec is written in a way
             (an alias, a merge) that a change would change elsewhere too.
     """
-    text = decode(file, data)
-    nodes = compose(file, text)
-    before = [d.value for d in documents(file, data)]
-    at = next((i for i, v in enumerate(before) if model.matches(v)), None)
+    values = (d.value for d in documents(file, data))
+    at = next((i for i, v in enumerate(values) if model.matches(v)), None)
     if at is None:
         msg = f"{file}: Model {model.name} is not a document of this file"
         raise EditError(msg)
+    return pin_document(file, data, at, generation)
+
+
+def pin_document(file: str, data: bytes, at: int, generation: str) -> bytes:
+    """The file with ``spec.generation`` of one document set.
+
+    Args:
+        file: its name, for messages.
+        data: its content.
+        at: which document, from 0.
+        generation: the new value.
+
+    Raises:
+        BuildError: the file is no YAML.
+        EditError: the spec is written in a way that a change would change
+            elsewhere too.
+    """
+    text = decode(file, data)
+    nodes = compose(file, text)
+    before = [d.value for d in documents(file, data)]
     if sealed(nodes) is not None:
         msg = f"{file}: is encrypted: an edit would break its checksum"
         raise EditError(msg)

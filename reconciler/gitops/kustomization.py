@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.gitops.documents import BuildError, Document, documents
@@ -42,6 +43,44 @@ def kustomization_of(files: Files, folder: str) -> str | None:
     """The kustomization file of a folder, if it has one."""
     paths = (posixpath.join(folder, name) for name in KUSTOMIZATIONS)
     return next((p for p in paths if p in files), None)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a kustomization names, as paths below the top of the source."""
+
+    resources: tuple[str, ...] = ()
+    """Files, in order."""
+
+    patches: tuple[str, ...] = ()
+    """Files with patches, in the order in which they are applied."""
+
+    folders: tuple[str, ...] = ()
+    """Kustomizations that it builds on, in order."""
+
+
+def parts(files: Files, folder: str, found: str) -> Parts:
+    """What the kustomization of a folder names.
+
+    Raises:
+        BuildError: it is no kustomization, or names what is not there.
+    """
+    named: dict[str, list[str]] = {"resources": [], "patches": [], "in": []}
+    for document in documents(found, files[found]):
+        for field, entry in _references(found, document):
+            below = _resolved(files, folder, found, field, entry)
+            if below is not None:
+                named["in"].append(below)
+            elif field in ("resources", "bases"):
+                named["resources"].append(_joined(folder, entry))
+            elif field in ("patches.path", "patchesStrategicMerge"):
+                named["patches"].append(_joined(folder, entry))
+    return Parts(*(tuple(named[k]) for k in ("resources", "patches", "in")))
+
+
+def _joined(folder: str, entry: str) -> str:
+    path = posixpath.normpath(posixpath.join(folder, entry))
+    return "" if path == "." else path
 
 
 def check(files: Files, folder: str) -> None:
@@ -79,8 +118,7 @@ def _resolved(
     files: Files, folder: str, found: str, field: str, entry: str
 ) -> str | None:
     """The folder that an entry names; None if it names a file."""
-    path = posixpath.normpath(posixpath.join(folder, entry))
-    path = "" if path == "." else path
+    path = _joined(folder, entry)
     escapes = path.startswith(("..", "/")) or entry.startswith("/")
     if not escapes and path in files and "://" not in entry:
         return None

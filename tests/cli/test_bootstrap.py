@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import itertools
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from reconciler.engine.client import KubeClient
 from reconciler.engine.crd import render_crd
 from reconciler.engine.errors import UnavailableError
 from reconciler.engine.paths import StateDirectory
+from reconciler.gitops.bootstrap import deploykey
 from reconciler.gitops.bootstrap.remote import Remote as Branch
 from tests.gitops.conftest import Remote
 from tests.gitops.ssh_server import SshThread, asyncssh
@@ -45,7 +48,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name of its own for each test: they share the API server."""
-    return request.node.name.replace("_", "-").lower()[-50:].strip("-")
+    digest = hashlib.sha256(request.node.name.encode()).hexdigest()
+    return f"fleet-{digest[:10]}"
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def bootstrap(
         code = main(
             [
                 "--state", str(state.root), "bootstrap", "--name", name,
-                "--no-wait", *words,
+                *(() if "--timeout" in words else ("--no-wait",)), *words,
             ]
         )  # fmt: skip
         out, err = capsys.readouterr()
@@ -320,6 +324,66 @@ def test_an_interrupted_run_is_finished_by_the_next(
     assert live(state, name) is not None
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "effect", "number"),
+    [(KubeClient, "apply", 1), (Branch, "push", 1), (KubeClient, "apply", 2)],
+)
+def test_a_kill_at_any_effect_leads_to_the_same_end(
+    bootstrap: Call,
+    state: StateDirectory,
+    name: str,
+    remote: Remote,
+    ssh: SshThread,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    effect: str,
+    number: int,
+    late: bool,
+) -> None:
+    """Right before or right after the Secret, the push, the object."""
+    key = tmp_path / "deploy"
+    words = (
+        ssh.url(remote.home), "--private-key-file", str(key),
+        "--host-key", ssh.fingerprint,
+    )  # fmt: skip
+    public = deploykey.kept(key, "ours")[0].public
+    ssh.allow(public)
+    before = remote.head
+    original, moments = getattr(owner, effect), itertools.count()
+    strike = 2 * number - (1 if late else 2)  # two moments for each call
+
+    def moment() -> None:
+        if next(moments) == strike:
+            raise KeyboardInterrupt
+
+    def killed(*given: Any, **more: Any) -> Any:
+        moment()
+        found = original(*given, **more)
+        moment()
+        return found
+
+    async def killed_call(*given: Any, **more: Any) -> Any:
+        moment()
+        found = await original(*given, **more)
+        moment()
+        return found
+
+    stand_in = killed_call if owner is KubeClient else killed
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, effect, stand_in)
+        assert bootstrap(*words)[0] == 130
+    assert bootstrap(*words)[0] == 0
+    assert remote.ask("rev-parse", f"{remote.head}^") == before
+    secret = live(state, f"{name}-git", "Secret")
+    assert secret is not None
+    assert base64.b64decode(secret["data"]["identity"]) == key.read_bytes()
+    assert live(state, name) is not None
+    code, out, _ = bootstrap(*words, "-o", "json")
+    assert (code, json.loads(out)["changed"]) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -364,3 +428,10 @@ def test_what_is_no_repository_is_not_made_one(
     code, _, err = bootstrap("https://example.org/x.git", "--init")
     assert (code, "--init" in err) == (2, True)
     assert bootstrap("git@example.org:x")[0] == 2
+
+
+def test_nobody_who_follows_is_said(bootstrap: Call, remote: Remote) -> None:
+    code, out, err = bootstrap(remote.url, "--timeout", "5")
+    assert code == 1
+    assert "pushed" in out
+    assert "no controller has looked at it: is one running?" in err
