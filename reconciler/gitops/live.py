@@ -79,6 +79,12 @@ class Inspector:
     _known: dict[ObjectId, tuple[str, str]] = field(default_factory=dict)
     """Digest of the manifest and of the live object found in sync."""
 
+    _tried: dict[ObjectId, tuple[object, ObjectState]] = field(
+        default_factory=dict
+    )
+    """Dry runs of a comparison that was cut short: thousands of them may
+    take longer than a pass may, and the next one goes on from here."""
+
     def applied(self, desired: DesiredObject, live: Live) -> None:
         """Remember what an apply returned."""
         self._known[desired.id] = (desired.digest, _fingerprint(live))
@@ -110,6 +116,7 @@ class Inspector:
         states = early + await self._states(server, rest, coming)
         by_id = {state.desired.id: state for state in states}
         self._known = {k: v for k, v in self._known.items() if k in by_id}
+        self._tried.clear()
         return tuple(by_id[item.id] for item in objects)
 
     async def _states(
@@ -138,6 +145,23 @@ class Inspector:
             return ObjectState(item, Verdict.REJECTED, message=text)
         if seen is not None and self._known.get(item.id) == seen:
             return ObjectState(item, Verdict.IN_SYNC, live=live)
+        question = (item.digest, seen, coming)
+        tried = self._tried.get(item.id)
+        if tried is not None and tried[0] == question:
+            return tried[1]
+        state = await self._compared(server, item, seen, coming)
+        if state.verdict is not Verdict.REJECTED:
+            self._tried[item.id] = (question, state)
+        return state
+
+    async def _compared(
+        self,
+        server: _Server,
+        item: DesiredObject,
+        seen: tuple[str, str] | None,
+        coming: _Coming,
+    ) -> ObjectState:
+        live = server.live.get(item.id)
         try:
             after = await apply(server.client, item, dry_run=True)
         except _REFUSALS as error:

@@ -7,12 +7,13 @@ pass read, compare and try again.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.engine.resource import parse_duration
-from reconciler.gitops.build import Builder, Ownership
+from reconciler.gitops.build import Builder, BuildError, Ownership
 from reconciler.gitops.health import Deadline
 from reconciler.gitops.inputs import Inputs
 from reconciler.gitops.kustomize import Kustomize
@@ -147,6 +148,8 @@ class Memory:
 
     _builders: dict[Shape, Builder] = field(default_factory=dict)
     _built: dict[tuple[str, Shape], Built] = field(default_factory=dict)
+    _broken: tuple[tuple[str, Shape], BuildError] | None = None
+    _building: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, desired: ConfigRepository, root: Path) -> Memory:
@@ -196,14 +199,32 @@ class Memory:
             BuildError: the first thing that is wrong with them.
         """
         key = (tree.digest, self._shape(desired, scopes))
-        if key not in self._built:
-            files = self.kustomize.files(tree)
-            origin = None if tree.overlay is None else tree.files
-            objects = self.builder(desired, scopes).build(files, origin)
-            made = Built.of(objects, self.uid)
-            kept = list(self._built.items())[-(BUILDS - 1) :]
-            self._built = dict([*kept, (key, made)])
-        return self._built[key]
+        # A pass that took too long leaves its thread behind: the next one
+        # waits for what that is about to find.
+        with self._building:
+            if key not in self._built:
+                objects = self._objects(key, tree, desired)
+                made = Built.of(objects, self.uid)
+                kept = list(self._built.items())[-(BUILDS - 1) :]
+                self._built = dict([*kept, (key, made)])
+            return self._built[key]
+
+    def _objects(
+        self,
+        key: tuple[str, Shape],
+        tree: Tree,
+        desired: ConfigRepository,
+    ) -> tuple[DesiredObject, ...]:
+        """The objects of a tree; what was broken is not parsed again."""
+        files = self.kustomize.files(tree)
+        origin = None if tree.overlay is None else tree.files
+        if self._broken is not None and self._broken[0] == key:
+            raise self._broken[1]
+        try:
+            return self.builder(desired, key[1][2]).build(files, origin)
+        except BuildError as error:
+            self._broken = (key, error.with_traceback(None))
+            raise
 
     def fail(
         self, desired: ConfigRepository, problem: Problem, now: float

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -107,9 +108,8 @@ class Mirror:
             raise
         except GitError:
             target = self.resolve()
-        # The remote answers, so the fault is here.
-        self._create()
-        return self._fetch(target)
+        # The remote answers, so the fault may be here.
+        return self._afresh(target)
 
     def resolve(self) -> Target:
         """What the remote has now; nothing is fetched.
@@ -194,11 +194,20 @@ class Mirror:
         stdin: bytes = b"",
         settings: Mapping[str, str] | None = None,
     ) -> None:
+        self._sweep()
         self.git.run(
             "fetch", "--no-tags", "--no-write-fetch-head",
             "--no-recurse-submodules", "--force", "--quiet", *arguments,
             stdin=stdin, settings=settings,
         )  # fmt: skip
+
+    def _sweep(self) -> None:
+        """Remove what fetches left behind that were killed or cut off."""
+        objects = self.git.directory / "objects"
+        for pack in objects.glob("pack/tmp_*"):
+            pack.unlink(missing_ok=True)
+        for folder in objects.glob("tmp_objdir-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def _promisor(self) -> dict[str, str]:
@@ -243,18 +252,47 @@ class Mirror:
         shallow = (self.git.directory / "shallow").is_file()
         return ("--unshallow",) if shallow else ()
 
-    def _create(self, *, whole: bool = False) -> None:
+    def _create(self) -> None:
         """An empty repository in place of whatever is there."""
-        directory = self.git.directory
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix="clone-", dir=directory.parent))
-        Git(fresh, self.git.timeout).run(
-            "init", "--bare", "--quiet", "--template=", "."
-        )
-        if self.partial and not whole:
-            (fresh / self._mark.name).touch()
-        shutil.rmtree(directory, ignore_errors=True)
-        fresh.rename(directory)
+        with self._empty(whole=False) as fresh:
+            self._replace_by(fresh)
+
+    def _afresh(self, target: Target | None, *, whole: bool = False) -> Target:
+        """Fetch into a new repository, and keep the old one if that fails.
+
+        Raises:
+            GitError: the remote cannot be read, or lacks it.
+        """
+        with self._empty(whole=whole) as fresh:
+            other = replace(self, git=replace(self.git, directory=fresh))
+            found = other._fetch(target)  # noqa: SLF001 - of our own kind
+            self._replace_by(fresh)
+        return found
+
+    @contextlib.contextmanager
+    def _empty(self, *, whole: bool) -> Iterator[Path]:
+        """A repository beside ours, gone afterwards if it is still there.
+
+        So are those that a process left behind which was killed.
+        """
+        parent = self.git.directory.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob("clone-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(prefix="clone-", dir=parent))
+        try:
+            Git(fresh, self.git.timeout).run(
+                "init", "--bare", "--quiet", "--template=", "."
+            )
+            if self.partial and not whole:
+                (fresh / self._mark.name).touch()
+            yield fresh
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _replace_by(self, fresh: Path) -> None:
+        shutil.rmtree(self.git.directory, ignore_errors=True)
+        fresh.rename(self.git.directory)
 
     def head(self) -> str | None:
         """The commit of the branch that was fetched last."""
@@ -344,8 +382,8 @@ class Mirror:
         """
         found = self._completed(shas)
         if len(found) < len(shas):
-            self._create(whole=True)
-            self._fetch(self.resolve() if self.reference.fixed else None)
+            target = self.resolve() if self.reference.fixed else None
+            self._afresh(target, whole=True)
             found = sizes_here(self.git, shas)
         if len(found) < len(shas):
             lost = next(sha for sha in shas if sha not in found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +39,11 @@ from reconciler.gitops.verification import (
 )
 
 ARTIFACT_FAILED = "ArtifactFailed"
+_OUR_DISK = tuple(
+    os.strerror(code)
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+)
+"""git's words, for it speaks no other language here."""
 
 
 @dataclass(frozen=True)
@@ -206,11 +213,16 @@ class Source:
         except VerificationError as error:
             self._refused = error.revision
             self._problem = Problem(UNVERIFIED, str(error))
-        except SourceError as error:
-            self._problem = Problem(ARTIFACT_FAILED, str(error))
-        except OSError as error:
-            text = f"cannot keep the mirror: {error}"
-            self._problem = Problem(ARTIFACT_FAILED, text)
+        except (SourceError, OSError) as error:
+            self._problem = Problem(ARTIFACT_FAILED, self._told(error))
+
+    def _told(self, error: SourceError | OSError) -> str:
+        """What happened, and where if it was on our side."""
+        text = str(error)
+        local = isinstance(error, OSError) or any(
+            fault in text and "remote:" not in text for fault in _OUR_DISK
+        )
+        return f"{self.folder}: {text}" if local else text
 
     def _fetch(self, spec: ConfigRepositorySpec, *, whole: bool) -> Tree:
         mirror = self.mirror(spec)

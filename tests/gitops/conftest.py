@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import settings
@@ -47,6 +49,21 @@ BUILTIN = {
 Key = tuple[str, str, str]
 
 
+class KilledError(Exception):
+    """The process ended between two instructions."""
+
+
+@dataclass
+class Crash:
+    """What happens at one call: the process ends, or the server fails."""
+
+    call: int
+    """Which, counted from the next one on."""
+
+    kind: Literal["before", "after", "fault"]
+    """Killed before or after it has its effect; or it is refused."""
+
+
 class Cluster:
     """Server-side apply of one manager, uids, versions, refusals."""
 
@@ -65,6 +82,8 @@ class Cluster:
         )
         self.refuse_delete: set[str] = set()
         self.down = False
+        self.calls = 0
+        self.crash: Crash | None = None
 
     def acting_as(self, user: str) -> Actor:
         return Actor(self, user)
@@ -73,6 +92,22 @@ class Cluster:
         meta = body["metadata"]
         return body["kind"], meta.get("namespace", ""), meta["name"]
 
+    @contextlib.contextmanager
+    def _called(self) -> Iterator[None]:
+        """Around each request; raises what `crash` asks for."""
+        self.calls += 1
+        crash = self.crash
+        if crash is None or self.calls < crash.call:
+            yield
+            return
+        if crash.kind == "fault":
+            self.crash = None
+            msg = "internal error"
+            raise UnavailableError(msg)
+        if crash.kind == "after" and self.calls == crash.call:
+            yield
+        raise KilledError  # and a dead process asks for nothing more
+
     async def apply(
         self,
         body: dict[str, Any],
@@ -80,6 +115,10 @@ class Cluster:
         force: bool = True,  # noqa: ARG002 - always ours
         dry_run: bool = False,
     ) -> dict[str, Any]:
+        with self._called():
+            return self._apply(body, dry_run=dry_run)
+
+    def _apply(self, body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
         self._check(body, dry_run=dry_run)
         key = self.key(body)
         old = self.objects.get(key)
@@ -141,7 +180,9 @@ class Cluster:
         if kind not in self.kinds:
             msg = f"the API server has no kind {kind} in {api_version}"
             raise NotFoundError(msg)
-        return copy.deepcopy(self.objects.get((kind, namespace or "", name)))
+        with self._called():
+            key = (kind, namespace or "", name)
+            return copy.deepcopy(self.objects.get(key))
 
     async def list(
         self,
@@ -157,11 +198,12 @@ class Cluster:
         if kind not in self.kinds:
             msg = f"the API server has no kind {kind} in {api_version}"
             raise NotFoundError(msg)
-        return [
-            copy.deepcopy(o)
-            for (k, n, _), o in sorted(self.objects.items())
-            if k == kind and namespace in (None, n)
-        ]
+        with self._called():
+            return [
+                copy.deepcopy(o)
+                for (k, n, _), o in sorted(self.objects.items())
+                if k == kind and namespace in (None, n)
+            ]
 
     async def delete(
         self,
@@ -172,7 +214,11 @@ class Cluster:
         *,
         uid: str | None = None,
     ) -> bool:
-        key = (kind, namespace or "", name)
+        with self._called():
+            return self._delete((kind, namespace or "", name), uid)
+
+    def _delete(self, key: Key, uid: str | None) -> bool:
+        name = key[2]
         if name in self.refuse_delete:
             raise InvalidError("Invalid", f"{name} may not be deleted")
         found = self.objects.get(key)
@@ -280,10 +326,6 @@ class Others:
         return self.repositories if kind is ConfigRepository else []
 
 
-class KilledError(Exception):
-    """The process ended between two instructions."""
-
-
 class Engine:
     """observe -> plan -> report -> act, as the real one does it."""
 
@@ -352,16 +394,13 @@ class Engine:
         found = self.status.get("conditions", [])
         return next((c for c in found if c["type"] == kind), None)
 
-    async def step(self, kill_after: int | None = None) -> Any:
-        """One pass; a kill leaves the rest of the actions undone."""
+    async def step(self) -> Any:
+        """One pass."""
         desired = self.repository
         observed = await self.controller.observe(self.context, desired)
         plan = self.controller.plan(desired, observed, self.now)
         self._report(plan)
-        for count, action in enumerate(plan.actions):
-            if kill_after is not None and count >= kill_after:
-                self.restart()
-                raise KilledError
+        for action in plan.actions:
             await self.controller.act(self.context, desired, action)
         self.released = plan.release
         return plan
@@ -497,6 +536,7 @@ def types() -> dict[str, Any]:
         "Cluster": Cluster,
         "Engine": Engine,
         "Remote": Remote,
+        "Crash": Crash,
         "Killed": KilledError,
         "Others": Others,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import threading
@@ -139,3 +140,55 @@ def _configuration(settings: dict[str, str]) -> dict[str, str]:
         found[f"GIT_CONFIG_KEY_{index}"] = key
         found[f"GIT_CONFIG_VALUE_{index}"] = value
     return found
+
+
+class CuttingProxy:
+    """TCP before a server; drops a connection after so many bytes of it."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.cut_after: int | None = None
+        self.cuts = 0
+        self.port = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        there, onward = await asyncio.open_connection(
+            "127.0.0.1", self._target
+        )
+        asking = asyncio.create_task(self._pass_on(reader, onward, None))
+        try:
+            await self._pass_on(there, writer, self.cut_after)
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            for end in (writer, onward):
+                end.transport.abort()
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        bound: int | None,
+    ) -> None:
+        sent = 0
+        while data := await reader.read(8192):
+            if bound is not None and sent + len(data) > bound:
+                self.cuts += 1
+                return
+            sent += len(data)
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+        await writer.drain()

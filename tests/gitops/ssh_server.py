@@ -22,6 +22,7 @@ class SshServer:
         self.host = asyncssh.generate_private_key("ssh-ed25519")
         self.user = asyncssh.generate_private_key("ssh-ed25519")
         self.commands: list[str] = []
+        self.children: list[asyncio.subprocess.Process] = []
         self.port = 0
 
         self.allow(self.user.export_public_key().decode())
@@ -52,6 +53,7 @@ class SshServer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        self.children.append(child)
         await process.redirect(
             stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
         )
@@ -63,6 +65,11 @@ class SshServer:
     async def stop(self) -> None:
         self.server.close()
         await self.server.wait_closed()
+        for child in self.children:
+            if child.returncode is None:  # its connection was cut
+                child.kill()
+            await child.wait()
+        self.children.clear()
 
     def known_hosts(self, host: Any = None) -> bytes:
         key = (host or self.host).export_public_key().decode()

@@ -156,6 +156,30 @@ async def test_refusals_are_verdicts_and_outages_are_raised(
     assert state.message == f"0.yaml:1: configmap/default/a: {error}"
 
 
+async def test_a_comparison_that_is_cut_short_goes_on_where_it_was(
+    cluster: Any, make_config_map: Any
+) -> None:
+    wanted = objects(*(make_config_map(f"m{n}") for n in range(40)))
+    inspector = Inspector()
+    for limit in (15, 30):
+
+        def refuse(_: Any, __: bool, limit: int = limit) -> None:
+            if cluster.dry_runs >= limit:
+                msg = "no answer"
+                raise UnavailableError(msg)
+
+        cluster.refuse = refuse
+        with pytest.raises(UnavailableError, match=r"yaml:1: .*no answer"):
+            await inspector.inspect(cluster, wanted)
+        assert cluster.dry_runs == limit
+    cluster.refuse = lambda _, __: None
+    found = await inspector.inspect(cluster, wanted)
+    assert {s.verdict for s in found} == {Verdict.DRIFTED}
+    assert cluster.dry_runs == len(wanted)
+    await inspector.inspect(cluster, wanted)  # a whole one is not kept
+    assert cluster.dry_runs == 2 * len(wanted)
+
+
 async def test_stale_objects(cluster: Any, make_config_map: Any) -> None:
     wanted = objects(*(make_config_map(n) for n in "abcd"))
     await apply(cluster, wanted)
