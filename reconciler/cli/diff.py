@@ -22,6 +22,7 @@ from reconciler.gitops.ignored import IgnoreRules
 from reconciler.gitops.inputs import load_opener, load_variables
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId, api_version
+from reconciler.gitops.overlay import built
 from reconciler.gitops.preview import FORMATS, Preview
 from reconciler.gitops.price import price
 from reconciler.gitops.resource import ConfigRepository, InventoryEntry
@@ -191,8 +192,7 @@ def _desired(
 
 def _built(tree: Tree, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
-        origin = None if tree.overlay is None else tree.files
-        return builder.build(Kustomize().files(tree), origin)
+        return built(tree, Kustomize(), builder)
     except BuildError as error:
         raise CommandError(str(error), INVALID) from error
 

@@ -19,6 +19,7 @@ from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.live import Inspector
 from reconciler.gitops.manifest import DesiredObject, digest_of
 from reconciler.gitops.observation import Observation, Problem
+from reconciler.gitops.overlay import built
 from reconciler.gitops.plan import requested
 from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
@@ -192,9 +193,8 @@ class Memory:
         """
         key = (tree.digest, self._shape(desired, scopes))
         if key not in self._built:
-            files = self.kustomize.files(tree)
-            origin = None if tree.overlay is None else tree.files
-            objects = self.builder(desired, scopes).build(files, origin)
+            builder = self.builder(desired, scopes)
+            objects = built(tree, self.kustomize, builder)
             made = Built.of(objects, self.uid)
             kept = list(self._built.items())[-(BUILDS - 1) :]
             self._built = dict([*kept, (key, made)])
