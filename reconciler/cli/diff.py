@@ -29,6 +29,7 @@ from reconciler.gitops.resource import ConfigRepository, InventoryEntry
 from reconciler.gitops.selection import SelectionError
 from reconciler.gitops.sops.keys import AgeKeys
 from reconciler.gitops.sops.opener import Opener
+from reconciler.gitops.stand_ins import built
 from reconciler.gitops.tree import SourceError, Tree
 
 INVALID = 2
@@ -187,8 +188,7 @@ def _desired(
 
 def _built(tree: Tree, builder: Builder) -> tuple[DesiredObject, ...]:
     try:
-        origin = None if tree.overlay is None else tree.files
-        return builder.build(Kustomize().files(tree), origin)
+        return built(tree, Kustomize(), builder)
     except BuildError as error:
         raise CommandError(str(error), INVALID) from error
 

@@ -15,7 +15,6 @@ from reconciler.gitops.documents import (
     BuildError,
     Document,
     documents,
-    sources,
 )
 from reconciler.gitops.manifest import (
     CRD,
@@ -145,20 +144,21 @@ class Builder:
     def build(
         self,
         files: Mapping[str, bytes],
-        origin: Mapping[str, bytes] | None = None,
+        opener: Opener | None = None,
     ) -> tuple[DesiredObject, ...]:
         """All objects in staged order.
 
         Args:
             files: what objects are built from.
-            origin: the source, if kustomize made `files` of it.
+            opener: what opens what kustomize printed, if it did; by
+                default that of the builder.
 
         Raises:
             BuildError: the first thing that is wrong.
         """
-        opener = self.opener
-        if origin is not None:
-            opener = replace(opener, sources=sources(origin))
+        if opener is None:
+            opener = self.opener
+        else:
             # Encrypted ones were checked against files of another revision.
             self._parsed = {
                 key: found
@@ -235,6 +235,7 @@ class Builder:
             document.line,
             secret=secret,
             sealed=document.secret,
+            exposed=document.exposed,
         )
 
     def _body(

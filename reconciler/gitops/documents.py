@@ -21,7 +21,7 @@ from ruamel.yaml.reader import ReaderError
 from reconciler.engine.resource import GROUP
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.opener import Opener, Sources
-from reconciler.gitops.sops.opening import Opened
+from reconciler.gitops.sops.opening import Opened, in_clear
 from reconciler.gitops.variables import SubstitutionError, Variables
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -61,6 +61,9 @@ class Document:
     value: Any
     secret: bool = False
     """Whether it was encrypted, or has a variable from a Secret in it."""
+
+    exposed: bool = False
+    """Whether it is a Secret of which the source tells every value."""
 
 
 def decode(file: str, data: bytes) -> str:
@@ -109,14 +112,19 @@ def compose(file: str, text: str) -> list[Node]:
 
 def sources(files: Mapping[str, bytes]) -> Sources:
     """The files of an overlay, to look for encrypted ones among them."""
+    return Sources(files, nodes_of)
 
-    def read(file: str, data: bytes) -> list[Node]:
-        try:
-            return compose(file, decode(file, data))
-        except BuildError as error:
-            raise SopsError(str(error)) from error
 
-    return Sources(files, read)
+def nodes_of(file: str, data: bytes) -> list[Node]:
+    """The documents of a file that may be encrypted.
+
+    Raises:
+        SopsError: it is no YAML.
+    """
+    try:
+        return compose(file, decode(file, data))
+    except BuildError as error:
+        raise SopsError(error.reason, error.line) from error
 
 
 def documents(
@@ -180,7 +188,10 @@ class _Budget:
     ) -> Document:
         self.variables, self.secret = variables, secret
         value = self.value(node, 0)
-        return Document(node.start_mark.line + 1, value, self.secret)
+        substituted = self.secret and not secret
+        exposed = not substituted and in_clear(node)
+        line = node.start_mark.line + 1
+        return Document(line, value, self.secret, exposed)
 
     def refuse(self, node: Node, reason: str) -> BuildError:
         return BuildError(self.file, node.start_mark.line + 1, reason)

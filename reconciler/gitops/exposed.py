@@ -30,7 +30,9 @@ def warning(revision: str, found: list[DesiredObject]) -> str:
 
 
 def _exposed(item: DesiredObject) -> bool:
-    if (item.id.group, item.id.kind) != ("", "Secret") or item.sealed:
+    if (item.id.group, item.id.kind) != ("", "Secret"):
+        return False
+    if item.sealed and not item.exposed:
         return False
     body = item.body
     annotations = body["metadata"].get("annotations") or {}

@@ -83,14 +83,55 @@ def _joined(folder: str, entry: str) -> str:
     return "" if path == "." else path
 
 
-def check(files: Files, folder: str) -> None:
+def check(files: Files, folder: str) -> frozenset[str]:
     """Check the kustomization of a folder and those that it builds on.
+
+    Returns:
+        The files of all of them.
 
     Raises:
         BuildError: a reference leads out of the source, to another machine,
             round in a circle, or to a program.
     """
-    _check(files, folder, (), set())
+    done: set[str] = set()
+    _check(files, folder, (), done)
+    return frozenset(done)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A file that a Secret or ConfigMap is generated from."""
+
+    path: str
+    name: str
+    """What tells its format: its key, or its path with ``.env``."""
+
+    secret: bool
+
+
+def generated(files: Files, folder: str) -> Iterator[Generated]:
+    """The files that an overlay generates Secrets and ConfigMaps from.
+
+    Raises:
+        BuildError: see `check`.
+    """
+    for found in sorted(check(files, folder)):
+        above = posixpath.dirname(found)
+        for document in documents(found, files[found]):
+            for field in _GENERATORS:
+                for item in _mappings((document.value or {}).get(field)):
+                    secret = field == "secretGenerator"
+                    for name, path in _named(item):
+                        whole = posixpath.normpath(posixpath.join(above, path))
+                        yield Generated(whole, name, secret)
+
+
+def _named(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for text in _texts(item.get("files")):
+        key, _, path = text.rpartition("=")
+        yield key or path, path
+    for text in (*_texts(item.get("envs")), *_one(item, "env")):
+        yield f"{text}.env", text
 
 
 def _check(

@@ -111,6 +111,9 @@ class DesiredObject:
     """Whether the source does not tell its values to all who read it: it was
     encrypted, or has a variable from a Secret in it."""
 
+    exposed: bool = False
+    """Whether it is a Secret of which the source tells every value."""
+
     @property
     def api_version(self) -> str:
         """``apiVersion`` of the object."""

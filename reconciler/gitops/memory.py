@@ -26,6 +26,7 @@ from reconciler.gitops.records import Records
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.source import Source
+from reconciler.gitops.stand_ins import built
 from reconciler.gitops.tree import Tree
 from reconciler.gitops.variables import Variables
 
@@ -216,12 +217,11 @@ class Memory:
         desired: ConfigRepository,
     ) -> tuple[DesiredObject, ...]:
         """The objects of a tree; what was broken is not parsed again."""
-        files = self.kustomize.files(tree)
-        origin = None if tree.overlay is None else tree.files
         if self._broken is not None and self._broken[0] == key:
             raise self._broken[1]
         try:
-            return self.builder(desired, key[1][2]).build(files, origin)
+            builder = self.builder(desired, key[1][2])
+            return built(tree, self.kustomize, builder)
         except BuildError as error:
             self._broken = (key, error.with_traceback(None))
             raise

@@ -14,8 +14,10 @@ from reconciler.gitops.diff import difference, render
 from reconciler.gitops.documents import BuildError, compose
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.sops.keys import AgeKeys, new_identity
+from reconciler.gitops.sops.metadata import Rules
 from reconciler.gitops.sops.opener import Opener
-from reconciler.gitops.sops.sealing import as_yaml, seal
+from reconciler.gitops.sops.sealing import SECRETS, as_yaml, seal
+from reconciler.gitops.stand_ins import built as overlay_built
 from reconciler.gitops.tree import Tree
 
 SECRET = (
@@ -31,9 +33,10 @@ needs_program = pytest.mark.skipif(
 )
 
 
-def sealed(text: str, recipient: str = RECIPIENT) -> str:
+def sealed(text: str, recipient: str = RECIPIENT, **rules: str) -> str:
     nodes = compose("f.yaml", text)
-    return as_yaml(nodes, seal(nodes, [recipient]))
+    meant = Rules(**rules) if rules else SECRETS
+    return as_yaml(nodes, seal(nodes, [recipient], meant))
 
 
 async def with_key(engine: Any, cluster: Any, identity: str) -> None:
@@ -232,7 +235,7 @@ def overlay(secret: str, kustomization: str = PREFIX) -> Tree:
 def built(tree: Tree) -> Any:
     keys = AgeKeys.file("f", IDENTITY.encode())
     builder = Builder("default", opener=Opener(keys))
-    return builder.build(Kustomize().files(tree), tree.files)
+    return overlay_built(tree, Kustomize(), builder)
 
 
 @needs_program
@@ -282,6 +285,14 @@ async def test_secrets_in_clear_are_told_once_for_a_revision(
             "c.yaml": empty,
             "d.yaml": sealed(SECRET.replace("login", "d") % "x"),
             "e.yaml": make_config_map("e"),
+            "f.yaml": sealed(
+                SECRET.replace("login", "f") % "x",
+                encrypted_regex="^password$",
+            ),
+            "g.yaml": sealed(
+                SECRET.replace("login", "wrong") % "x" + "other: y\n",
+                encrypted_regex="^other$",
+            ),
         }
     )
     for _ in range(3):
@@ -292,14 +303,15 @@ async def test_secrets_in_clear_are_told_once_for_a_revision(
     told = [t for t in engine.events.told if t[1] == "PlainSecret"]
     ((severity, _, text),) = told
     assert severity == "Warning"
-    assert "secret/default/login (a.yaml:1);" in text
+    assert "secret/default/login (a.yaml:1), " in text
+    assert "secret/default/wrong (g.yaml:1);" in text
     assert "reconciler.dev/plain-secret: allowed" in text
     assert "hunter2" not in text
     remote.commit({"e.yaml": make_config_map("e", x="1")})
     engine.wait()
     await engine.settle()
     assert engine.events.reasons().count("PlainSecret") == 2
-    remote.commit({"a.yaml": sealed(SECRET % "hunter3")})
+    remote.commit({"a.yaml": sealed(SECRET % "hunter3"), "g.yaml": None})
     engine.wait()
     await engine.settle()
     assert engine.events.reasons().count("PlainSecret") == 2

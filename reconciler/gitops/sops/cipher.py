@@ -89,6 +89,6 @@ def _typed(kind: str, data: bytes) -> Plain:
         raise SopsError("is of a type that is not supported")
     try:
         return canonical(kind, data.decode())
-    except ValueError as error:  # UnicodeDecodeError is one
+    except ValueError:  # UnicodeDecodeError is one, and has the bytes
         reason = f"decrypts to something that is no {kind}"
-        raise SopsError(reason) from error
+        raise SopsError(reason) from None

@@ -99,13 +99,24 @@ class Metadata:
         Raises:
             SopsError: names the field that is missing or not supported.
         """
-        line = node.start_mark.line + 1
-        raw = _value(node, 0)
+        try:
+            return cls.read(_value(node, 0))
+        except SopsError as error:
+            line = node.start_mark.line + 1
+            raise SopsError(error.reason, line) from error
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Metadata:
+        """Read its fields: texts, and ``age`` as a list.
+
+        Raises:
+            SopsError: names the field that is missing or not supported.
+        """
         try:
             return cls._read(raw)
         except SopsError as error:
             msg = f"{FIELD}.{error.reason}"
-            raise SopsError(msg, line) from error
+            raise SopsError(msg) from error
 
     @classmethod
     def _read(cls, raw: Mapping[str, Any]) -> Metadata:

@@ -22,6 +22,8 @@ from reconciler.gitops.sops.opening import (
 LEFT = (f"{GROUP}/decrypt", "kustomize.toolkit.fluxcd.io/decrypt")
 """Annotations: ``disabled`` leaves an encrypted object to somebody else."""
 
+_STR = "tag:yaml.org,2002:str"
+
 Compose = Callable[[str, bytes], list[Node]]
 
 
@@ -34,11 +36,16 @@ class Opener:
         closed: leave encrypted values as they are, to compare them only.
         sources: the files that kustomize built from: what it made of an
             encrypted one is trusted if that one is.
+        stand_ins: data that kustomize generated Secrets from, to what it
+            stands for, both base64.
     """
 
     keys: AgeKeys | None = None
     closed: bool = False
     sources: Sources | None = field(default=None, compare=False)
+    stand_ins: Mapping[str, str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def open(self, nodes: Sequence[Node]) -> bool:
         """Decrypt a file's documents in place; whether they were encrypted.
@@ -49,7 +56,7 @@ class Opener:
         mapping = sealed(nodes)
         if mapping is None:
             self._refuse_rest(nodes)
-            return False
+            return self._put_in(nodes)
         if _left(nodes[0]):
             return True
         if self.closed:
@@ -67,6 +74,22 @@ class Opener:
             self.sources.verify(metadata, key)
         open_nodes(nodes, metadata, key, check=self.sources is None)
         return True
+
+    def _put_in(self, nodes: Sequence[Node]) -> bool:
+        """Put values in place of their stand-ins; whether there were any."""
+        found = False
+        for node in nodes if self.stand_ins else ():
+            kind, data = _child(node, "kind"), _child(node, "data")
+            if kind is None or kind.value != "Secret":
+                continue
+            if not isinstance(data, MappingNode):
+                continue
+            for index, (key, item) in enumerate(data.value):
+                value = self.stand_ins.get(str(item.value))
+                if value is not None:
+                    found = True
+                    data.value[index] = (key, _opened(item, value))
+        return found
 
     def _refuse_rest(self, nodes: Sequence[Node]) -> None:
         """Nothing that is encrypted goes to the server as it is."""
@@ -208,6 +231,8 @@ def _close(nodes: Sequence[Node]) -> None:
 def _shut(node: Node) -> Node:
     if not isinstance(node, ScalarNode) or not is_encrypted(str(node.value)):
         return node
-    return Opened(
-        node.tag, node.value, node.start_mark, node.end_mark, style='"'
-    )
+    return _opened(node, str(node.value))
+
+
+def _opened(node: Node, text: str) -> Opened:
+    return Opened(_STR, text, node.start_mark, node.end_mark, style='"')

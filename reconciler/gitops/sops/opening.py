@@ -49,6 +49,22 @@ def _metadata_of(node: Node) -> MappingNode | None:
     return mapping if isinstance(mapping, MappingNode) else None
 
 
+def in_clear(node: Node) -> bool:
+    """Whether a document is a Secret none of whose values was encrypted."""
+    fields = node.value if isinstance(node, MappingNode) else []
+    if not any((k.value, v.value) == ("kind", "Secret") for k, v in fields):
+        return False
+    values = [
+        item
+        for key, part in fields
+        if key.value in ("data", "stringData")
+        and isinstance(part, MappingNode)
+        for _, item in part.value
+        if item.value
+    ]
+    return bool(values) and not any(isinstance(v, Opened) for v in values)
+
+
 def without_metadata(node: Node) -> None:
     """Take ``sops`` out of a document.
 
@@ -67,7 +83,12 @@ def without_metadata(node: Node) -> None:
 
 
 def open_nodes(
-    nodes: Sequence[Node], metadata: Metadata, key: bytes, *, check: bool
+    nodes: Sequence[Node],
+    metadata: Metadata,
+    key: bytes,
+    *,
+    check: bool,
+    readable: Sequence[str] = IDENTITY,
 ) -> None:
     """Decrypt the documents of a file in place, without their metadata.
 
@@ -76,11 +97,12 @@ def open_nodes(
         metadata: of the file.
         key: its data key.
         check: whether to verify the checksum.
+        readable: fields that may not be encrypted, with all below them.
 
     Raises:
         SopsError: a value cannot be decrypted, or the checksum is another.
     """
-    walk = _Walk(metadata, key)
+    walk = _Walk(metadata, key, readable)
     for node in nodes:
         without_metadata(node)
         walk.value(node, ())
@@ -92,6 +114,7 @@ def open_nodes(
 class _Walk:
     metadata: Metadata
     key: bytes = field(repr=False)
+    readable: Sequence[str]
     seen: set[int] = field(default_factory=set)
     depth: int = 0
 
@@ -162,7 +185,7 @@ class _Walk:
             raise SopsError("is not encrypted, and has to be")
         opened = decrypt(found.text, self.key, additional(path))
         self.digest.update(opened.text.encode())
-        if path[0] in IDENTITY and found.text:
+        if path[0] in self.readable and found.text:
             reason = (
                 "has to be readable: encrypt only data and stringData "
                 "(--encrypted-regex '^(data|stringData)$')"

@@ -119,16 +119,16 @@ def _decimal(number: float) -> str:
 
 def _integer(text: str) -> str:
     if not re.fullmatch(r"[-+]?[0-9]{1,19}", text, re.ASCII):
-        raise ValueError(text)
+        raise ValueError  # never with the text: it is a secret
     number = int(text)
     if not -_INT64 <= number < _INT64:
-        raise ValueError(text)
+        raise ValueError  # never with the text: it is a secret
     return str(number)
 
 
 def _floating(text: str) -> str:
     if not _FLOAT.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError  # never with the text: it is a secret
     return _decimal(float(text))
 
 
@@ -138,7 +138,7 @@ _GO_FALSE = frozenset({"0", "f", "F", *_FALSE})
 
 def _truth(text: str) -> str:
     if text not in _GO_TRUE | _GO_FALSE:
-        raise ValueError(text)
+        raise ValueError  # never with the text: it is a secret
     return str(text in _GO_TRUE)
 
 
