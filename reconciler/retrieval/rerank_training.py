@@ -7,7 +7,9 @@ approach", ICML 2007) with one group of right answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,12 +91,15 @@ def train(
         torch.nn.Tanh(),
         torch.nn.Linear(HIDDEN, 1),
     )
-    _fit(network, (rows - mean) / spread, right, real)
+    with _one_thread():
+        _fit(network, (rows - mean) / spread, right, real)
     _fold(network[0], mean, spread)
     directory.mkdir(parents=True, exist_ok=True)
     module = torch.nn.Sequential(network, torch.nn.Sigmoid())
     example = torch.zeros(2, len(FEATURES))
-    graph = openvino.convert_model(module, example_input=example)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing
+        graph = openvino.convert_model(module, example_input=example)
     openvino.save_model(graph, directory / GRAPH, compress_to_fp16=False)
     describe(directory, embedder, {})
     return len(useful)
@@ -148,6 +153,19 @@ def _fold(layer: Any, mean: Floats, spread: Floats) -> None:
     with torch.no_grad():
         layer.weight /= torch.tensor(spread)
         layer.bias -= layer.weight @ torch.tensor(mean)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """More would wait for each other: the matrices are tiny."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fit(network: Any, rows: Floats, right: Floats, real: Floats) -> None:

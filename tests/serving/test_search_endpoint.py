@@ -11,11 +11,19 @@ import pytest
 from aiohttp import test_utils
 
 from reconciler.retrieval.build import build
+from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import EmbedderError, HashingEmbedder
 from reconciler.retrieval.library import Library
+from reconciler.retrieval.rerank_training import Listed, train
+from reconciler.retrieval.search import Hit
+from reconciler.retrieval.title_questions import TitleQuestion
 from reconciler.serving.admission import Admission
 from reconciler.serving.api import Api
-from reconciler.serving.index_documents import DesiredIndex, IndexFiles
+from reconciler.serving.index_documents import (
+    DesiredIndex,
+    IndexFiles,
+    Reranking,
+)
 from reconciler.serving.index_rollout import IndexRollout
 from reconciler.serving.index_watch import IndexFleet
 from reconciler.serving.search_endpoint import SearchEndpoint
@@ -46,13 +54,15 @@ class Site:
         source = [self.documents]
         return build(self.library, source, HashingEmbedder()).generation
 
-    def ask_for(self, name: str = "docs") -> IndexRollout:
+    def ask_for(self, reranking: Reranking | None = None) -> IndexRollout:
+        name = "docs"
         self.files.write_desired(
             DesiredIndex(
                 index=name,
                 root=str(self.library.root),
                 graphs=str(self.library.root.parent / "graphs"),
                 device="CPU",
+                reranking=reranking,
             )
         )
         rollout = IndexRollout(self.files, name)
@@ -103,6 +113,37 @@ async def test_a_filter_narrows_the_documents(site):
     _, body = await site.post(query="question 7", k=20, filter=wanted)
     assert {hit["document"][:2] for hit in body["hits"]} == {"d1"}
     assert len(body["hits"]) == 10
+
+
+@pytest.mark.slow
+async def test_a_reranker_orders_the_hits_unless_it_is_left_out(
+    site, tmp_path
+):
+    site.write(1)
+    site.build()
+    train(lessons(), tmp_path / "reranker", "e")
+    site.ask_for(Reranking(path=str(tmp_path / "reranker"), depth=20))
+    await site.rollouts["docs"].converge()
+    question = "question 7 is written"
+    _, judged = await site.post(query=question, k=5, rerank=True)
+    _, usual = await site.post(query=question, k=5)
+    assert usual == judged
+    scores = [hit["score"] for hit in judged["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(hit["reranked"] for hit in judged["hits"])
+    _, without = await site.post(query=question, k=5, rerank=False)
+    assert not any(hit["reranked"] for hit in without["hits"])
+    assert judged["hits"][0]["document"] == "d7.md"
+
+
+def lessons():
+    """The longer agreement of words is right."""
+    question = TitleQuestion("alpha beta", frozenset({"d1"}), test=False)
+    hits = [
+        Hit(Passage(f"d{i}", 1, 1, "", text), 0.01, 0.5, i + 1)
+        for i, text in enumerate(["alpha", "alpha beta", "gamma"])
+    ]
+    return [Listed(question, hits)] * 3
 
 
 async def test_errors_have_the_shape_of_the_api(site):

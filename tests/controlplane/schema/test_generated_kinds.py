@@ -16,6 +16,10 @@ from reconciler.engine.crd import render_crd
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "quickstart"
 NAMES = [kind.__name__ for kind in KINDS]
+ONE_SOURCE = (
+    "exactly one of directory, feedbackStoreRef and datasetRef is needed"
+)
+NEEDS_PATH = "path is required if type is SentenceTransformers, and only then"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -59,7 +63,8 @@ def generation():
 @cache
 def _examples():
     found = {}
-    for path in sorted(EXAMPLES.glob("*.yaml")):
+    files = sorted(EXAMPLES.glob("*.yaml"))
+    for path in (EXAMPLES.parent / "vectorindex.yaml", *files):
         for obj in YAML(typ="safe").load_all(path.read_text()):
             found[obj["kind"]] = obj
     found["ConfigRepository"] = repository(directory={"path": "/srv/config"})
@@ -329,6 +334,35 @@ def test_a_tag_that_is_named_can_be_verified(ref):
             {"engine": "External"},
             "connection is required if engine is External, and only then",
         ),
+        *(
+            (
+                "VectorIndex",
+                {place: change},
+                message,
+            )
+            for place, change, message in (
+                ("source", {}, ONE_SOURCE),
+                (
+                    "source",
+                    {
+                        "directory": {"path": "/docs"},
+                        "feedbackStoreRef": {"name": "answers"},
+                    },
+                    ONE_SOURCE,
+                ),
+                ("embedder", {"type": "SentenceTransformers"}, NEEDS_PATH),
+                (
+                    "embedder",
+                    {"type": "MiniLM", "path": "/model"},
+                    NEEDS_PATH,
+                ),
+                (
+                    "chunking",
+                    {"minCharacters": 200, "maxCharacters": 100},
+                    "minCharacters must not be above maxCharacters",
+                ),
+            )
+        ),
         (
             "ModelGeneration",
             {"parentRef": {"name": "docs-assistant-0"}},
@@ -342,9 +376,9 @@ def test_rules_over_several_fields(kind, change, message):
     if obj["spec"].get("directory") is ABSENT:
         del obj["spec"]["directory"]
     schema(kind).default(obj)
-    assert f'spec: Invalid value: "object": {message}' in texts(
-        schema(kind).validate(obj, None)
-    )
+    found = texts(schema(kind).validate(obj, None))
+    at = "spec" if kind != "VectorIndex" else f"spec.{next(iter(change))}"
+    assert f'{at}: Invalid value: "object": {message}' in found
 
 
 @pytest.mark.parametrize(
