@@ -170,7 +170,7 @@ async def apply(
         if not item.secret:
             raise
         kind = type(error)
-        msg = f"{item.origin}: {item.id}: {kind.__name__} {WITHHELD}"
+        msg = f"{kind.__name__} {WITHHELD}"
         raise kind(msg) from None
 
 

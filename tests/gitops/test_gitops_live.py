@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -200,15 +201,13 @@ async def test_what_a_failing_server_repeats_of_a_secret_is_withheld(
     monkeypatch.setattr(cluster, "apply", fails)
     with pytest.raises(error) as told:
         await apply_one(cluster, secret)
-    assert str(told.value) == (
-        f"0.yaml:1: secret/default/s: {error.__name__} "
-        "(withheld: values from a Secret)"
-    )
+    withheld = f"{error.__name__} (withheld: values from a Secret)"
+    assert str(told.value) == withheld
     assert told.value.__cause__ is None
     assert told.value.__suppress_context__
     with pytest.raises(error, match="hunter22"):
         await apply_one(cluster, plain)
-    with pytest.raises(error, match="withheld"):
+    with pytest.raises(UnavailableError, match=re.escape(withheld)):
         await Inspector().inspect(cluster, (secret,))
 
 
