@@ -9,3 +9,5 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
+        self.told = False
+        """Whether it is in a document for programs already."""

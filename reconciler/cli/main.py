@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except CommandError as error:
         print(error if error.code == 0 else f"error: {error}", file=sys.stderr)
-        if output:
+        if output and not error.told:
             show(failure(str(error), error.code), output)
         return error.code
     except BrokenPipeError:

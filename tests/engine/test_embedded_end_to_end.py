@@ -188,7 +188,7 @@ async def versions(client):
 async def test_what_happened_is_told_as_an_event(client, settings, new_toy):
     async with running(App([new_toy().controller], settings)):
         await put(client, "told", size=2)
-        (event,) = await until(lambda: events(client, "told"))
+        event, *_ = await until(lambda: events(client, "told"))
     assert event["reason"] == "Resize"
     assert event["note"] == "Resize to 2"
     assert event["type"] == "Normal"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.output import add_output
 
 TIMEOUT_SECONDS = 60.0
 
@@ -44,13 +45,7 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="say what would be done; nothing is written anywhere",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=("text", "json", "yaml"),
-        default="text",
-        help="how it is told (default: text)",
-    )
+    add_output(parser, "text", default="text")
     parser.set_defaults(run=run)
 
 
@@ -139,9 +134,12 @@ def run(arguments: argparse.Namespace) -> int:
         with Session(kubeconfig) as session:
             Bootstrap(arguments, session, report).play()
     except LayoutError as error:
-        raise CommandError(str(error), code=2) from error
-    finally:
-        shown = report.rendered(arguments.output)
-        if shown:
-            print(shown)
+        report.error = CommandError(str(error), code=2)
+    except CommandError as error:
+        report.error = error
+    if shown := report.rendered(arguments.output):
+        print(shown)
+    if report.error is not None:
+        report.error.told = True
+        raise report.error
     return 0

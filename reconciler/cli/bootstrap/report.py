@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from reconciler.cli.errors import CommandError
 from reconciler.cli.get import align
-from reconciler.cli.output import render
+from reconciler.cli.output import failure, render
 
 Action = Literal["created", "configured", "unchanged", "pushed", "ready"]
 
@@ -29,6 +30,9 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
     """What a program may want: url, branch, path, revision, publicKey."""
 
+    error: CommandError | None = None
+    """What was in the way."""
+
     def add(self, step: str, action: Action, detail: str) -> None:
         """Note a step."""
         self.steps.append(Step(step, action, detail))
@@ -49,6 +53,8 @@ class Report:
             "changed": self.changed,
             "steps": [asdict(s) for s in self.steps],
         }
+        if self.error is not None:
+            whole |= failure(str(self.error), self.error.code)
         return render(whole, output).rstrip("\n")
 
     def _word(self, step: Step) -> str:
