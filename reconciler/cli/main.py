@@ -35,6 +35,7 @@ COMMANDS = (
     "feedback",
     "generate",
     "search",
+    "ask",
     "rerank",
     "migrate",
     "operator",

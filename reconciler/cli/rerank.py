@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.search import open_named_embedder
+from reconciler.cli.local_library import open_named_embedder
 from reconciler.cli.session import DEFAULT_STATE
 from reconciler.engine.paths import StateDirectory
 
@@ -116,7 +116,9 @@ def _try(arguments: argparse.Namespace) -> Trial:
         msg = f"{out} exists: name a directory that does not"
         raise CommandError(msg)
     state = StateDirectory(Path(arguments.state or DEFAULT_STATE).resolve())
-    embedder = open_named_embedder(arguments, state.graphs)
+    embedder = open_named_embedder(
+        arguments.model, state.graphs, arguments.device
+    )
     corpus = title_corpus(_passages(arguments.source), arguments.rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that one rename makes it appear whole.

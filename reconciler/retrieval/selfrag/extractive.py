@@ -1,0 +1,64 @@
+"""Answers that are sentences of the evidence: no language model is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from typing_extensions import override
+
+from reconciler.retrieval.embedder import Embedder, EmbedderError
+from reconciler.retrieval.selfrag.answer import Candidate, Draft, Span
+from reconciler.retrieval.selfrag.features import coverage
+from reconciler.retrieval.selfrag.protocols import Generator, PartError
+from reconciler.retrieval.selfrag.sentences import spans, words
+from reconciler.retrieval.selfrag.similarity import unit
+
+
+class ExtractiveGenerator(Generator):
+    """Quotes the sentences that are nearest to the question.
+
+    Nearness is the mean of the cosine and the share of the question's words.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    @property
+    @override
+    def identity(self) -> str:
+        return "extractive"
+
+    @property
+    @override
+    def closed_book(self) -> bool:
+        return False
+
+    @override
+    async def generate(
+        self, question: str, evidence: Sequence[Candidate], n: int
+    ) -> list[Draft]:
+        found = [
+            Span(passage, start, end)
+            for passage in evidence
+            for start, end in spans(passage.body)
+        ]
+        if not found:
+            return []
+        texts = [question, *(span.text for span in found)]
+        try:
+            rows = await asyncio.to_thread(self._embedder.embed, texts)
+        except EmbedderError as error:
+            raise PartError(str(error)) from error
+        rows = unit(rows)
+        asked = words(question)
+        shares = [coverage(asked, words(span.text)) for span in found]
+        nearness = (rows[1:] @ rows[0] + np.array(shares)) / 2
+        best = np.argsort(-nearness, kind="stable")[:n]
+        return [
+            Draft(
+                found[i].text, (found[i],), float(np.clip(nearness[i], 0, 1))
+            )
+            for i in best
+        ]

@@ -1,0 +1,46 @@
+"""Passages of a library, found by meaning and by words."""
+
+from __future__ import annotations
+
+import asyncio
+
+from typing_extensions import override
+
+from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.library import LibraryError
+from reconciler.retrieval.search import Hit, Searcher
+from reconciler.retrieval.selfrag.answer import Candidate
+from reconciler.retrieval.selfrag.protocols import PartError, Retriever
+
+
+class LibraryRetriever(Retriever):
+    """Searches an open generation; it stays the caller's to close."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"generation {self._searcher.generation}"
+
+    @override
+    async def retrieve(self, query: str, k: int) -> list[Candidate]:
+        try:
+            hits = await asyncio.to_thread(self._searcher.search, query, k)
+        except (LibraryError, EmbedderError, OSError) as error:
+            raise PartError(str(error)) from error
+        return [_candidate(hit) for hit in hits]
+
+
+def _candidate(hit: Hit) -> Candidate:
+    passage = hit.passage
+    return Candidate(
+        path=passage.path,
+        first=passage.first,
+        last=passage.last,
+        title=passage.title,
+        body=passage.body,
+        cosine=hit.cosine,
+        word_rank=hit.word_rank,
+    )

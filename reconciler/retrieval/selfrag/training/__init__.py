@@ -1,0 +1,1 @@
+"""Training of the small critics: real text, split by package."""

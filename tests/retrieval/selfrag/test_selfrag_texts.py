@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reconciler.retrieval.embedder import HashingEmbedder
+from reconciler.retrieval.selfrag.extractive import ExtractiveGenerator
+from reconciler.retrieval.selfrag.features import coverage, pair_coverage
+from reconciler.retrieval.selfrag.queries import queries
+from reconciler.retrieval.selfrag.remembering import RememberingEmbedder
+from reconciler.retrieval.selfrag.sentences import spans, words
+from reconciler.retrieval.selfrag.similarity import cosines_with_sentences
+from tests.retrieval.library_support import Counting
+from tests.retrieval.selfrag.selfrag_parts import passage
+
+TEXT = (
+    "Sessions hold connections, e.g. Those of a pool. They must be closed "
+    "with close(). Short. Otherwise a warning is shown at the end."
+)
+
+
+def test_sentences_end_where_they_end() -> None:
+    found = [TEXT[a:b] for a, b in spans(TEXT)]
+    assert found == [
+        "Sessions hold connections, e.g. Those of a pool.",
+        "They must be closed with close().",
+        "Otherwise a warning is shown at the end.",
+    ]
+    assert spans("") == spans("Tiny.") == []
+
+
+def test_words_are_stems_of_what_has_content() -> None:
+    assert words("How do I close the SessionPool of 12?") == [
+        *("close", "sessio", "pool", "12")
+    ]
+
+
+def test_coverage_is_a_share() -> None:
+    assert coverage(["a1", "b1"], ["b1", "c1"]) == 0.5
+    assert coverage([], ["b1"]) == 0.0
+    assert pair_coverage(["a", "b", "c"], ["x", "b", "c"]) == 0.5
+    assert pair_coverage(["a"], ["a"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (
+            "How do I close a ClientSession?",
+            (
+                "How do I close a ClientSession?",
+                "close a ClientSession",
+                "close ClientSession Client Session",
+            ),
+        ),
+        ("close sessions", ("close sessions",)),
+        ("?", ("?",)),
+    ],
+)
+def test_queries_differ(question, expected) -> None:
+    assert queries(question) == expected
+
+
+async def test_answers_are_the_nearest_sentences_word_for_word() -> None:
+    generator = ExtractiveGenerator(HashingEmbedder())
+    found = await generator.generate(
+        "when must sessions be closed?", [passage("a", TEXT)], 2
+    )
+    assert found[0].text == "They must be closed with close()."
+    assert found[0].spans[0].text == found[0].text
+    assert found[0].likelihood >= found[1].likelihood
+    assert await generator.generate("x", [passage("a", "Tiny.")], 2) == []
+
+
+def test_nothing_is_embedded_twice_while_it_is_remembered() -> None:
+    counting = Counting()
+    memory = RememberingEmbedder(counting, texts=2)
+    first = memory.embed(["a b", "c d", "a b"])
+    assert counting.seen == ["a b", "c d"]
+    assert np.array_equal(
+        first, HashingEmbedder(256).embed(["a b", "c d", "a b"])
+    )
+    memory.embed(["c d", "e f"])
+    memory.embed(["a b"])  # forgotten meanwhile
+    assert counting.seen == ["a b", "c d", "e f", "a b"]
+    assert memory.embed([]).shape == (0, 256)
+
+
+def test_the_best_sentence_of_each_text_counts() -> None:
+    found = cosines_with_sentences(
+        HashingEmbedder(), "They must be closed with close().", [TEXT, "no"]
+    )
+    assert found[0] == pytest.approx(1.0)
+    assert found[1] < 0.5
