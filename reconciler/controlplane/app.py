@@ -79,14 +79,15 @@ class Api:
         )
         if kind is None:
             raise no_such_path()
-        body = await request.read()
+        content_type = request.headers.get(hdrs.CONTENT_TYPE, media.JSON)
+        body = await media.as_json(await request.read(), content_type)
         call = Call(
             self._cluster,
             kind,
             where,
             request.query,
             body,
-            request.headers.get(hdrs.CONTENT_TYPE, media.JSON),
+            content_type,
             request.headers.get(hdrs.USER_AGENT, ""),
             user,
             request.method,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -23,8 +24,13 @@ JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 BODIES = (JSON, YAML)
+_TEXT = ("*/*", "text/plain")
 DEPTH = 100
 """Levels of nesting that a body may have."""
+
+_LONG_YAML = 16 * 1024
+_OPENING = (b"{", b"[")
+"""What JSON objects and lists begin with; YAML that does is JSON, too."""
 
 _ANY = ("*/*", "application/*", "")
 
@@ -103,9 +109,25 @@ def parse(body: bytes, content_type: str) -> tuple[Any, list[str]]:
         from reconciler.controlplane.wire.decoding import decode
 
         return decode(body), []
-    if kind not in (*BODIES, "*/*", "text/plain"):
+    if kind not in (*BODIES, *_TEXT):
         raise unsupported_media(BODIES)
     return load(body)
+
+
+async def as_json(body: bytes, content_type: str) -> bytes:
+    """A body, as JSON if it is YAML and long.
+
+    A megabyte of YAML takes seconds, in which nobody else would be answered:
+    it is read on another thread.
+
+    Raises:
+        ApiError: 400, it is neither JSON nor YAML.
+    """
+    text = parse_range(content_type).type in (*BODIES, *_TEXT, APPLY_PATCH)
+    if len(body) < _LONG_YAML or not text or body.lstrip()[:1] in _OPENING:
+        return body
+    decoded, _ = await asyncio.to_thread(load, body)
+    return orjson.dumps(decoded)
 
 
 def load(body: bytes) -> tuple[Any, list[str]]:
@@ -113,7 +135,7 @@ def load(body: bytes) -> tuple[Any, list[str]]:
     try:
         decoded = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if body.lstrip()[:1] in (b"{", b"["):
+        if body.lstrip()[:1] in _OPENING:
             msg = f"invalid JSON: {error}"
             raise bad_request(msg) from error
         decoded, repeated = _load_yaml(body), []

@@ -1,12 +1,18 @@
 """Requests without a token, and bodies that are no objects."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 from controlplane_support import (
     WIDGETS,
     widget,
 )
+
+from reconciler.controlplane import media
+
+MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 async def test_no_token_no_answer(client):
@@ -53,3 +59,25 @@ AN_OBJECT = "Go value of type map[string]interface {}"
 FORBIDDEN = (
     "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden"
 )
+
+
+async def test_long_yaml_keeps_nobody_waiting(client, monkeypatch):
+    """A megabyte of it takes seconds."""
+    began, read_on = threading.Event(), threading.Event()
+    read = media._load_yaml
+
+    def slowly(body):
+        began.set()
+        assert read_on.wait(20)
+        return read(body)
+
+    monkeypatch.setattr(media, "_load_yaml", slowly)
+    lines = "".join(f"  key{i}: value\n" for i in range(2000))
+    body = f"metadata: {{name: long}}\ndata:\n{lines}".encode()
+    yaml = {"Content-Type": "application/yaml"}
+    made = asyncio.create_task(client.ok("POST", MAPS, body, headers=yaml))
+    assert await asyncio.to_thread(began.wait, 20)
+    assert (await client.call("GET", "/livez"))[0] == 200
+    assert not made.done()
+    read_on.set()
+    assert len((await made)["data"]) == 2000

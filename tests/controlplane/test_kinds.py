@@ -173,6 +173,9 @@ def _free(_group, _source):
     return set()
 
 
+APPROVED = "api-approved.kubernetes.io"
+
+
 def _prepared(crd=None, old=None, taken=_free):
     crd = crd or widget_crd()
     definitions.prepare(crd, old, taken)
@@ -240,6 +243,40 @@ def test_what_stays_in_a_definition(old, new, field):
     crd["spec"][old] = new
     assert field in [fault.field for fault in check(crd, live)]
     assert check(live, live) == []
+
+
+def _of_group(group, **annotations):
+    crd = widget_crd()
+    crd["metadata"] |= {"name": f"widgets.{group}", "annotations": annotations}
+    crd["spec"]["group"] = group
+    return _prepared(crd)
+
+
+def test_no_definition_takes_the_place_of_a_built_in_kind():
+    """The rules of roles would go with it."""
+    groups = {kind.group for kind in builtin_registry()} - {""}
+    assert "rbac.authorization.k8s.io" in groups
+    for group in groups:
+        crd = _of_group(group, **{APPROVED: "unapproved, a test"})
+        assert [fault.field for fault in check(crd, None)] == ["spec.group"]
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "error"),
+    [
+        ("a.k8s.io", "", "FieldValueRequired"),
+        ("a.kubernetes.io", "because", "FieldValueInvalid"),
+        ("a.k8s.io", "https://", "FieldValueInvalid"),
+        ("a.k8s.io", "unapproved, a test", None),
+        ("a.k8s.io", "https://github.com/kubernetes/enhancements", None),
+        ("ak8s.io", "", None),
+    ],
+)
+def test_groups_of_the_community_need_approval(group, text, error):
+    crd = _of_group(group, **({APPROVED: text} if text else {}))
+    wanted = [(f"metadata.annotations[{APPROVED}]", error)] if error else []
+    assert [(fault.field, fault.type) for fault in check(crd, None)] == wanted
+    assert check(crd, crd) == []
 
 
 def test_a_stored_version_must_stay():

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from reconciler.controlplane.kinds.approval import check_approval
 from reconciler.controlplane.kinds.definitions import condition
 from reconciler.controlplane.objects.names import (
     DNS_LABEL,
@@ -15,19 +16,14 @@ from reconciler.controlplane.objects.names import (
 )
 from reconciler.controlplane.schema import FieldError, check_structural
 from reconciler.controlplane.schema.jsonpath import JSONPathError, jsonpath
+from reconciler.controlplane.schema.models import PACKAGES
 
 Json = dict[str, Any]
 
-RESERVED = frozenset(
-    (
-        "apiextensions.k8s.io",
-        "authentication.k8s.io",
-        "authorization.k8s.io",
-        "autoscaling",
-        "coordination.k8s.io",
-        "events.k8s.io",
-    )
-)
+RESERVED = frozenset((*PACKAGES, "autoscaling")) - {""}
+"""Groups of built-in kinds. A definition with one of their names would take
+their place, and their rules with it: those of roles above all."""
+
 _KIND = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
 _TYPES = ("boolean", "date", "integer", "number", "string")
 _SCHEMA = "schema"
@@ -45,6 +41,7 @@ def check(crd: Json, old: Json | None) -> list[FieldError]:
         return missing
     faults = [
         *_check_group(spec["group"]),
+        *check_approval(crd, old),
         *_check_names(crd),
         *_check_versions(spec["versions"]),
         *_check_conversion(spec),

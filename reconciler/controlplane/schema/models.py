@@ -9,7 +9,7 @@ Json = dict[str, Any]
 GVK: Final = "x-kubernetes-group-version-kind"
 
 _API: Final = "io.k8s.api"
-_PACKAGES: Final = {
+PACKAGES: Final = {
     "": f"{_API}.core",
     "admissionregistration.k8s.io": f"{_API}.admissionregistration",
     "apiextensions.k8s.io": (
@@ -30,7 +30,7 @@ def model_name(spec: Json, version: str, kind: str) -> str:
     after their group, reversed.
     """
     group = spec["group"]
-    package = _PACKAGES.get(group) or ".".join(reversed(group.split(".")))
+    package = PACKAGES.get(group) or ".".join(reversed(group.split(".")))
     return f"{package}.{version}.{kind}"
 
 
