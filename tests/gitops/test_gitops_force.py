@@ -227,6 +227,21 @@ async def test_what_holds_data_waits_for_a_person(
     assert value(cluster, STORE_KEY) == "two"
 
 
+async def killed_before_the_delete(
+    engine: Any, cluster: Any, types: Any
+) -> None:
+    delete = cluster.delete
+
+    async def dies(*_: Any, **__: Any) -> bool:
+        raise types["Killed"]
+
+    cluster.delete = dies
+    with pytest.raises(types["Killed"]):
+        await engine.step()
+    cluster.delete = delete
+    engine.restart()
+
+
 async def test_an_approved_replacement_that_was_cut_short_goes_on(
     engine: Any, remote: Any, cluster: Any, types: Any
 ) -> None:
@@ -235,8 +250,7 @@ async def test_an_approved_replacement_that_was_cut_short_goes_on(
     await commit(engine, remote, {"s.yaml": STORE % "two"})
     note = {"reconciler.dev/approved": waits_for(engine)}
     engine.raw["metadata"]["annotations"] = note
-    with pytest.raises(types["Killed"]):
-        await engine.step(kill_after=0)
+    await killed_before_the_delete(engine, cluster, types)
     engine.raw["metadata"]["annotations"] = {}
     (entry,) = engine.status["inventory"]
     assert entry["approved"].startswith("replace-")
@@ -263,8 +277,7 @@ async def test_an_approved_replacement_is_no_approved_prune(
     await commit(engine, remote, {"s.yaml": STORE % "two"})
     note = {"reconciler.dev/approved": waits_for(engine)}
     engine.raw["metadata"]["annotations"] = note
-    with pytest.raises(types["Killed"]):
-        await engine.step(kill_after=0)
+    await killed_before_the_delete(engine, cluster, types)
     await commit(engine, remote, {"s.yaml": None})
     assert engine.condition()["reason"] == APPROVAL_REQUIRED
     assert value(cluster, STORE_KEY) == "one"
