@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from reconciler.gitops.build import Builder
 from reconciler.gitops.diff import difference, render
-from reconciler.gitops.documents import BuildError, compose
+from reconciler.gitops.documents import BuildError, compose, documents
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.sops.keys import AgeKeys, new_identity
 from reconciler.gitops.sops.metadata import Rules
@@ -67,8 +68,9 @@ def everywhere(engine: Any) -> str:
 
 
 async def test_an_encrypted_secret_is_applied_and_shown_nowhere(
-    engine: Any, remote: Any, cluster: Any
+    engine: Any, remote: Any, cluster: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG")
     await with_key(engine, cluster, IDENTITY)
     remote.commit({"s.yaml": sealed(SECRET % "hunter2")})
     await engine.settle()
@@ -90,6 +92,19 @@ async def test_an_encrypted_secret_is_applied_and_shown_nowhere(
     assert "stringData.password" in text
     assert "hunter2" not in text
     assert "drifted" not in text
+    assert "hunter2" not in caplog.text
+
+
+def test_no_error_has_a_value_behind_it() -> None:
+    """What a traceback in a log would show."""
+    keys = AgeKeys.file("f", IDENTITY.encode())
+    good = sealed(SECRET % "hunter2")
+    for kind in ("int", "float", "bool", "nothing"):
+        text = good.replace("type:str", f"type:{kind}", 1)
+        with pytest.raises(BuildError) as error:
+            documents("f.yaml", text.encode(), None, Opener(keys))
+        shown = "".join(traceback.format_exception(error.value))
+        assert "hunter2" not in shown
 
 
 async def test_what_cannot_be_opened_keeps_the_last_good_revision(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reconciler.engine.errors import InvalidError, NotFoundError
 from reconciler.gitops.build import Builder, Ownership
@@ -31,6 +36,10 @@ def pinned(name: str, value: str, force: str | None = None) -> str:
 
 @pytest.fixture(autouse=True)
 def immutable(cluster: Any) -> None:
+    make_immutable(cluster)
+
+
+def make_immutable(cluster: Any) -> None:
     """`spec.pinned` cannot be changed; `bad` is no value for it."""
 
     def refuse(body: dict[str, Any], _dry: bool) -> str | None:
@@ -198,9 +207,9 @@ async def test_what_holds_data_waits_for_a_person(
     new = {"s.yaml": STORE % "two", "b.yaml": make_config_map("b")}
     await commit(engine, remote, new)
     asked = waits_for(engine)
-    for given in ("yes", "prune-0123456789abcdef", "replace-0123456789abcdef"):
+    for word in ("yes", "prune-0123456789abcdef", "replace-0123456789abcdef"):
         engine.raw["metadata"]["annotations"] = {
-            "reconciler.dev/approved": given
+            "reconciler.dev/approved": word
         }
         await engine.settle()
         assert waits_for(engine) == asked
@@ -218,6 +227,21 @@ async def test_what_holds_data_waits_for_a_person(
     assert value(cluster, STORE_KEY) == "two"
 
 
+async def killed_before_the_delete(
+    engine: Any, cluster: Any, types: Any
+) -> None:
+    delete = cluster.delete
+
+    async def dies(*_: Any, **__: Any) -> bool:
+        raise types["Killed"]
+
+    cluster.delete = dies
+    with pytest.raises(types["Killed"]):
+        await engine.step()
+    cluster.delete = delete
+    engine.restart()
+
+
 async def test_an_approved_replacement_that_was_cut_short_goes_on(
     engine: Any, remote: Any, cluster: Any, types: Any
 ) -> None:
@@ -226,8 +250,7 @@ async def test_an_approved_replacement_that_was_cut_short_goes_on(
     await commit(engine, remote, {"s.yaml": STORE % "two"})
     note = {"reconciler.dev/approved": waits_for(engine)}
     engine.raw["metadata"]["annotations"] = note
-    with pytest.raises(types["Killed"]):
-        await engine.step(kill_after=0)
+    await killed_before_the_delete(engine, cluster, types)
     engine.raw["metadata"]["annotations"] = {}
     (entry,) = engine.status["inventory"]
     assert entry["approved"].startswith("replace-")
@@ -254,8 +277,7 @@ async def test_an_approved_replacement_is_no_approved_prune(
     await commit(engine, remote, {"s.yaml": STORE % "two"})
     note = {"reconciler.dev/approved": waits_for(engine)}
     engine.raw["metadata"]["annotations"] = note
-    with pytest.raises(types["Killed"]):
-        await engine.step(kill_after=0)
+    await killed_before_the_delete(engine, cluster, types)
     await commit(engine, remote, {"s.yaml": None})
     assert engine.condition()["reason"] == APPROVAL_REQUIRED
     assert value(cluster, STORE_KEY) == "one"
@@ -374,3 +396,79 @@ def test_the_namesake_is_another_and_changes_nothing() -> None:
     assert other != name
     assert len(other) <= 63
     assert "--" not in other
+
+
+pins = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"))
+steps = st.lists(
+    st.tuples(pins, st.none() | st.integers(0, 5)), min_size=1, max_size=5
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps)
+def test_killed_at_any_write_it_ends_as_the_files_say(
+    types: dict[str, Any], steps: list[tuple[dict[str, str], int | None]]
+) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("reconciler.gitops.memory.ROUNDS", 1)  # it is slow
+        asyncio.run(play(Path(folder), types, steps))
+
+
+async def play(
+    folder: Path,
+    types: dict[str, Any],
+    steps: list[tuple[dict[str, str], int | None]],
+) -> None:
+    source, cluster = folder / "source", types["Cluster"]()
+    source.mkdir()
+    make_immutable(cluster)
+    spec = {"directory": {"path": str(source)}, "force": True}
+    engine = types["Engine"](cluster, folder / "state", spec)
+    calls = Calls(cluster, types["Killed"])
+    for values, left in [*steps, (steps[-1][0], None)]:
+        for old in source.iterdir():
+            old.unlink()
+        for name, pin in values.items():
+            (source / f"{name}.yaml").write_text(pinned(name, pin))
+        calls.left = left
+        engine.wait()
+        try:
+            await engine.settle()
+        except types["Killed"]:
+            engine.restart()
+    await engine.controller.stop()
+    found = {k[1:]: v["spec"]["pinned"] for k, v in cluster.objects.items()}
+    wanted = {("default", name): int(pin) for name, pin in values.items()}
+    assert found == wanted
+
+
+class Calls:
+    """Ends the process before one of the next writes."""
+
+    def __init__(self, cluster: Any, killed: type[Exception]) -> None:
+        self.left: int | None = None
+        self._killed = killed
+        self._apply, self._delete = cluster.apply, cluster.delete
+        cluster.apply, cluster.delete = self.apply, self.delete
+
+    async def apply(self, body: Any, **options: Any) -> Any:
+        if not options.get("dry_run"):
+            self._count()
+        return await self._apply(body, **options)
+
+    async def delete(self, *where: Any, **options: Any) -> Any:
+        self._count()
+        return await self._delete(*where, **options)
+
+    def _count(self) -> None:
+        if self.left == 0:
+            raise self._killed
+        if self.left is not None:
+            self.left -= 1

@@ -337,6 +337,22 @@ def test_aliases_and_depth_are_refused() -> None:
     assert "nested more than" in refused(sealed().replace("n: 1.10", deep))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("password:", r'"pass\ud800":'),
+        ("n: 1.10", r'n: "\ud800"'),
+        ("recipient:", r'"x\ud800":'),
+        ("encrypted_regex: ", r'encrypted_regex: "\ud800" # '),
+        ("enc: |", r'enc: "\ud800"' + "\n    x: |"),
+    ],
+)
+def test_half_of_a_character_is_refused(old: str, new: str) -> None:
+    text = sealed()
+    assert old in text
+    assert "surrogate" in refused(text.replace(old, new))
+
+
 def test_without_a_key_it_is_refused_and_says_what_to_do() -> None:
     with pytest.raises(BuildError, match=r"f\.yaml:1: .*spec\.decryption"):
         read(sealed(), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import re2
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from reconciler.gitops.sops.errors import SopsError
+from reconciler.gitops.sops.scalars import joined
 
 FIELD = "sops"
 UNENCRYPTED_SUFFIX = "_unencrypted"
@@ -67,12 +69,12 @@ class Rules:
     def encrypted(self, path: tuple[str, ...]) -> bool:
         """Whether the value at a path has to be encrypted."""
         if self.encrypted_regex:
-            return any(re2.search(self.encrypted_regex, p) for p in path)
+            return any(_compiled(self.encrypted_regex).search(p) for p in path)
         if self.encrypted_suffix:
             return any(p.endswith(self.encrypted_suffix) for p in path)
         if self.unencrypted_regex:
-            found = (re2.search(self.unencrypted_regex, p) for p in path)
-            return not any(found)
+            rule = _compiled(self.unencrypted_regex)
+            return not any(rule.search(p) for p in path)
         suffix = self.unencrypted_suffix or UNENCRYPTED_SUFFIX
         return not any(p.endswith(suffix) for p in path)
 
@@ -157,6 +159,13 @@ def _rules(raw: Mapping[str, Any]) -> Rules:
     return rules
 
 
+@functools.lru_cache(maxsize=64)
+def _compiled(text: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(text, options)
+
+
 def _check_rule(name: str, text: str) -> None:
     if len(text) > MAX_RULE:
         msg = f"{name}: has more than {MAX_RULE} characters"
@@ -164,7 +173,7 @@ def _check_rule(name: str, text: str) -> None:
     if not name.endswith("regex"):
         return
     try:
-        re2.compile(text)
+        _compiled(text)
     except re2.error as error:
         msg = f"{name}: is no regular expression"
         raise SopsError(msg) from error
@@ -217,11 +226,18 @@ def _value(node: Node, depth: int) -> Any:
         return None
     if isinstance(node, MappingNode):
         return {
-            str(key.value): _value(item, depth + 1)
+            _joined(key): _value(item, depth + 1)
             for key, item in node.value
             if isinstance(key, ScalarNode)
         }
     if isinstance(node, SequenceNode):
         return [_value(item, depth + 1) for item in node.value]
     null = str(node.tag).endswith(":null")
-    return None if null else str(node.value)
+    return None if null else _joined(node)
+
+
+def _joined(node: Node) -> str:
+    try:
+        return joined(str(node.value))
+    except ValueError as error:
+        raise SopsError(str(error)) from error

@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from reconciler.gitops.sops.cipher import decrypt, encrypt
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.metadata import FIELD, Metadata
-from reconciler.gitops.sops.scalars import Plain, plain
+from reconciler.gitops.sops.scalars import Plain, joined, plain
 
 MAX_DEPTH = 64
 ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
@@ -225,15 +225,15 @@ def additional(path: Sequence[str]) -> str:
 
 
 def text_of(node: ScalarNode) -> str:
-    """Its text; JSON writes large characters as two escapes."""
-    text = str(node.value)
-    if text.isascii():
-        return text
+    """Its text.
+
+    Raises:
+        SopsError: it is none.
+    """
     try:
-        joined = text.encode("utf-16-le", "surrogatepass")
-        return joined.decode("utf-16-le")
-    except UnicodeDecodeError as error:
-        raise SopsError("has half of a surrogate pair") from error
+        return joined(str(node.value))
+    except ValueError as error:
+        raise SopsError(str(error), node.start_mark.line + 1) from error
 
 
 def scalar(node: ScalarNode) -> Plain | None:

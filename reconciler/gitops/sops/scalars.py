@@ -49,6 +49,22 @@ class Plain:
     """As SOPS hashes and encrypts it."""
 
 
+def joined(text: str) -> str:
+    """A text of YAML; JSON writes large characters as two escapes.
+
+    Raises:
+        ValueError: one of the two is missing.
+    """
+    if text.isascii():
+        return text
+    try:
+        halves = text.encode("utf-16-le", "surrogatepass")
+        return halves.decode("utf-16-le")
+    except UnicodeDecodeError:
+        msg = "has half of a surrogate pair"
+        raise ValueError(msg) from None
+
+
 def plain(text: str) -> Plain | None:
     """What a scalar without quotes is; None for null.
 
