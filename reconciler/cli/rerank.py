@@ -62,6 +62,12 @@ def add_parser(commands: Any) -> None:
         "--device", default="CPU", help="of OpenVINO: CPU, GPU, NPU (CPU)"
     )
     parser.add_argument(
+        "--precision",
+        choices=("int8", "f32"),
+        default="int8",
+        help="of the model's weights (int8)",
+    )
+    parser.add_argument(
         "--rows",
         type=int,
         default=4000,

@@ -17,6 +17,8 @@ from reconciler.indexes.sources import Located
 from reconciler.runs.protocol import Request
 
 WORK = "reconciler.indexes"
+PRECISIONS = {"FP32": "f32", "INT8": "int8"}
+"""Words of a spec, and of an embedder."""
 
 
 def run_name(index: VectorIndex, wanted: Wanted) -> str:
@@ -83,6 +85,7 @@ def build_request(
             "model": model,
             "graphs": str(graphs),
             "device": device,
+            "precision": PRECISIONS[spec.embedder.precision],
             "batchSize": spec.embedder.batch_size,
             "metric": spec.metric,
             "reranker": spec.reranker.path if spec.reranker else None,

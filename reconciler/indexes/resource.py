@@ -96,6 +96,11 @@ class EmbedderSpec(Part):
         pattern=_PATH,
         description="A sentence-transformers directory of the node.",
     )
+    precision: Literal["FP32", "INT8"] = Field(
+        default="FP32",
+        description="Of the model's weights. INT8 is faster, and its vectors "
+        "drift a little.",
+    )
     batch_size: int = Field(
         default=16,
         ge=1,

@@ -147,6 +147,7 @@ def recipe_of(index: VectorIndex, model: str) -> str | Problem:
     parts = (
         model,
         *marks,
+        spec.embedder.precision,
         spec.metric,
         spec.chunking.max_characters,
         spec.chunking.min_characters,

@@ -13,7 +13,7 @@ from reconciler.engine.conditions import timestamp
 from reconciler.indexes.home import BuiltRecord, IndexHome
 from reconciler.retrieval.build import BuildReport, build
 from reconciler.retrieval.chunking import Chunking
-from reconciler.retrieval.embedder import Embedder, EmbedderError
+from reconciler.retrieval.embedder import Embedder, EmbedderError, Precision
 from reconciler.retrieval.library import LibraryError
 from reconciler.retrieval.opening import open_embedder, open_reranker
 from reconciler.retrieval.rows import Rows
@@ -39,6 +39,7 @@ class BuildParameters(Document):
 
     graphs: Path
     device: str
+    precision: Precision
     batch_size: int = Field(ge=1)
     metric: Literal["cosine", "ip", "l2"]
     reranker: Path | None = None
@@ -60,6 +61,9 @@ def work(run: RunDirectory, request: Request) -> Result:
     except (EmbedderError, SourceError, LibraryError, OSError) as error:
         msg = f"error: {error}"
         raise SystemExit(msg) from error
+    except ImportError as error:
+        msg = f"error: {error.name} is not installed on this node"
+        raise SystemExit(msg) from error
 
 
 def _build(
@@ -68,7 +72,11 @@ def _build(
     started = time.monotonic()
     home = IndexHome(asked.home)
     embedder = open_embedder(
-        asked.model, asked.graphs, asked.device, asked.batch_size
+        asked.model,
+        asked.graphs,
+        asked.device,
+        asked.batch_size,
+        asked.precision,
     )
     if asked.reranker is not None:
         open_reranker(asked.reranker, asked.graphs, asked.device)
@@ -80,6 +88,7 @@ def _build(
         progress,
         metric=asked.metric,
         model=asked.model,
+        precision=asked.precision,
     )
     recall = _recall(home, embedder)
     seconds = time.monotonic() - started

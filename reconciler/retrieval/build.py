@@ -21,7 +21,7 @@ import numpy as np
 from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.arrays import as_ids
 from reconciler.retrieval.chunking import Passage
-from reconciler.retrieval.embedder import Embedder
+from reconciler.retrieval.embedder import Embedder, Precision
 from reconciler.retrieval.files import CorruptFileError
 from reconciler.retrieval.index import ExactIndex
 from reconciler.retrieval.library import (
@@ -80,6 +80,7 @@ class _Wanted:
     metric: str
     chunking: str
     model: str
+    precision: Precision
 
     @property
     def vectors(self) -> str:
@@ -115,6 +116,7 @@ def build(
     *,
     metric: str = "cosine",
     model: str = "",
+    precision: Precision = "f32",
 ) -> BuildReport:
     """Bring an index up to date with its documents.
 
@@ -127,6 +129,7 @@ def build(
             generation holds what was done, shortest texts first.
         metric: how vectors are compared: cosine, ip or l2.
         model: where the embedder was loaded from; kept for readers.
+        precision: with which it was loaded; kept for readers.
 
     Raises:
         SourceError: a directory cannot be read.
@@ -136,7 +139,9 @@ def build(
     """
     if not isinstance(source, Source):
         source = Directories(tuple(source))
-    wanted = _Wanted(embedder, metric, source.chunking.identity, model)
+    wanted = _Wanted(
+        embedder, metric, source.chunking.identity, model, precision
+    )
     with library.lock():
         report = BuildReport()
         current = _current(library, wanted, report)
@@ -166,6 +171,7 @@ def build(
                 metric=metric,
                 chunking=wanted.chunking,
                 model=model,
+                precision=precision,
             )
         )
         return report
@@ -173,11 +179,9 @@ def build(
 
 def _is_up_to_date(current: _Current, wanted: _Wanted, content: str) -> bool:
     found = current.manifest
-    return (found.content, found.model, found.chunking) == (
-        content,
-        wanted.model,
-        wanted.chunking,
-    )
+    how = (found.model, found.precision, found.chunking)
+    asked = (wanted.model, wanted.precision, wanted.chunking)
+    return found.content == content and how == asked
 
 
 def _describe(report: BuildReport, found: Scan) -> None:

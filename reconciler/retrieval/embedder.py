@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.features import hashed_features
+
+Precision = Literal["f32", "int8"]
+"""Of a model's weights."""
 
 
 class EmbedderError(Exception):

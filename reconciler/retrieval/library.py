@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -78,6 +79,9 @@ class GenerationManifest(BaseModel):
     model: str = ""
     """Where the embedder was loaded from, for whoever answers questions;
     empty if that was not said."""
+
+    precision: Literal["f32", "int8"] = "f32"
+    """Of the embedder's weights."""
 
 
 @dataclass(frozen=True)

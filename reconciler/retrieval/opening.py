@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.retrieval.cross_encoder import CrossEncoder
-from reconciler.retrieval.embedder import Embedder, HashingEmbedder
+from reconciler.retrieval.embedder import Embedder, HashingEmbedder, Precision
 from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.reranking import Reranker
 from reconciler.retrieval.sentence_embedder import BATCH, SentenceEmbedder
@@ -16,7 +16,11 @@ from reconciler.retrieval.trained_reranker import (
 
 
 def open_embedder(
-    model: str, graphs: Path, device: str, batch: int = BATCH
+    model: str,
+    graphs: Path,
+    device: str,
+    batch: int = BATCH,
+    precision: Precision = "f32",
 ) -> Embedder:
     """The embedder of a model.
 
@@ -25,13 +29,14 @@ def open_embedder(
         graphs: where converted models are kept.
         device: of OpenVINO.
         batch: texts in one inference.
+        precision: of a model's weights.
 
     Raises:
         EmbedderError: the model or the device cannot be used.
     """
     if model == HASHING:
         return HashingEmbedder()
-    return SentenceEmbedder(Path(model), graphs, device, batch)
+    return SentenceEmbedder(Path(model), graphs, device, batch, precision)
 
 
 def open_reranker(directory: Path, graphs: Path, device: str) -> Reranker:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from reconciler.retrieval.arrays import Floats
-from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.embedder import EmbedderError, Precision
 from reconciler.retrieval.quantization import quantized
 from reconciler.retrieval.sentence_model import (
     GRAPH,
@@ -22,7 +22,6 @@ from reconciler.retrieval.sentence_model import (
 
 BATCH = 16
 """Texts in one inference; of similar length, so that little is padding."""
-Precision = Literal["f32", "int8"]
 
 
 class SentenceEmbedder:

@@ -166,13 +166,16 @@ class Opener:
         self, desired: DesiredIndex, manifest: GenerationManifest
     ) -> Embedder:
         model = manifest.model or HASHING
-        wanted = (model, desired.graphs, desired.device)
+        precision = manifest.precision
+        wanted = (model, precision, desired.graphs, desired.device)
         kept = self._embedder
         if kept is not None and kept[0] == wanted:
             embedder = kept[1]
             if embedder.identity == manifest.embedder:
                 return embedder
-        made = open_embedder(model, Path(desired.graphs), desired.device)
+        made = open_embedder(
+            model, Path(desired.graphs), desired.device, precision=precision
+        )
         self._embedder = (wanted, made)
         return made
 
