@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.engine.resource import GROUP
@@ -19,14 +19,16 @@ from reconciler.gitops.build import Builder
 from reconciler.gitops.contents import Ignored
 from reconciler.gitops.edit import EditError, ModelName, pin
 from reconciler.gitops.git import GitError
+from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.mirror import Mirror, nothing_ignored
 from reconciler.gitops.observation import UNVERIFIED
+from reconciler.gitops.overlay import Edit, OverlayError, pinned
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.reference import Target
 from reconciler.gitops.resource_writeback import WriteBack
 from reconciler.gitops.signature import SigningKey
-from reconciler.gitops.tree import clean_folder
+from reconciler.gitops.tree import Tree, clean_folder
 from reconciler.gitops.verification import Policy, VerificationError
 
 ATTEMPTS = 6
@@ -80,6 +82,12 @@ class Committer:
     directories: Sequence[str] = ()
     """Those that are read; empty: all."""
 
+    whole: bool = True
+    """Whether nothing is ignored and all directories are read."""
+
+    kustomize: Kustomize = field(default_factory=Kustomize)
+    """What builds overlays."""
+
     def fetch(self) -> str:
         """Bring the followed branch and return its verified commit.
 
@@ -104,26 +112,18 @@ class Committer:
         except VerificationError as error:
             raise PushError(UNVERIFIED, str(error)) from error
 
-    def files(self, commit: str) -> Mapping[str, bytes]:
-        """The files of a commit, if an object in them can be found again.
+    def tree(self, commit: str) -> Tree:
+        """The files of a commit.
 
         Raises:
-            PushError: they are built by kustomize.
             SourceError: the commit cannot be read.
         """
-        tree = self.mirror.export(
+        return self.mirror.export(
             commit, self.folder, self.ignored, directories=self.directories
         )
-        if tree.overlay is not None:
-            msg = (
-                "spec.path is built by kustomize: what came out of it cannot "
-                "be written back; keep Models in a folder of plain YAML"
-            )
-            raise PushError("KustomizeOverlay", msg)
-        return tree.files
 
     def defined(
-        self, files: Mapping[str, bytes], promotion: Promotion
+        self, tree: Tree, promotion: Promotion
     ) -> DesiredObject | None:
         """The Model of a promotion as the files define it.
 
@@ -131,13 +131,21 @@ class Committer:
             BuildError: the files are broken.
         """
         wanted = model_id(promotion)
-        objects = self.builder.build(files)
+        objects = self._objects(tree, tree.files)
         return next((o for o in objects if o.id == wanted), None)
+
+    def _objects(
+        self, tree: Tree, files: Mapping[str, bytes]
+    ) -> Sequence[DesiredObject]:
+        """As the pass that applies them builds them."""
+        rendered = self.kustomize.files(replace(tree, files=files))
+        origin = None if tree.overlay is None else files
+        return self.builder.build(rendered, origin)
 
     def commit(
         self,
         below: str,
-        files: Mapping[str, bytes],
+        tree: Tree,
         defined: DesiredObject,
         promotion: Promotion,
     ) -> str:
@@ -145,37 +153,56 @@ class Committer:
 
         Args:
             below: its parent.
-            files: of the parent.
+            tree: its files.
             defined: the Model in them.
             promotion: what to write.
 
         Raises:
             PushError: the file cannot be edited, or the commit not signed.
+            BuildError: a kustomization of the repository is broken.
         """
+        try:
+            edit = self._edit(tree, defined, promotion)
+        except EditError as error:
+            reason = "EditFailed"
+            raise PushError(reason, str(error)) from error
+        except OverlayError as error:
+            reason = "KustomizeOverlay"
+            raise PushError(reason, str(error)) from error
+        made = self._commit_tree(
+            below, self._tree(below, edit), promotion.message()
+        )
+        self._accepted(made)
+        return made
+
+    def _edit(
+        self, tree: Tree, defined: DesiredObject, promotion: Promotion
+    ) -> Edit:
+        """The one file that says which generation is pinned, changed."""
+        if tree.overlay is not None:
+            return pinned(
+                tree.files,
+                tree.overlay,
+                defined.id,
+                promotion.generation,
+                lambda files: self._objects(tree, files),
+                whole=self.whole,
+            )
         file = defined.file
         name = ModelName(
             promotion.namespace,
             promotion.model,
             self.builder.target_namespace,
         )
-        try:
-            data = pin(file, files[file], name, promotion.generation)
-        except EditError as error:
-            reason = "EditFailed"
-            raise PushError(reason, str(error)) from error
+        data = pin(file, tree.files[file], name, promotion.generation)
         folder = clean_folder(self.folder)
-        path = f"{folder}/{file}" if folder else file
-        made = self._commit_tree(
-            below, self._tree(below, path, data), promotion.message()
-        )
-        self._accepted(made)
-        return made
+        return Edit(f"{folder}/{file}" if folder else file, data)
 
-    def _tree(self, below: str, path: str, data: bytes) -> str:
+    def _tree(self, below: str, edit: Edit) -> str:
         git = self.mirror.git
-        mode = git.text("ls-tree", below, "--", path).partition(" ")[0]
-        blob = git.run("hash-object", "-w", "--stdin", stdin=data)
-        entry = f"{mode},{blob.decode().strip()},{path}"
+        mode = git.text("ls-tree", below, "--", edit.path).partition(" ")[0]
+        blob = git.run("hash-object", "-w", "--stdin", stdin=edit.data)
+        entry = f"{mode},{blob.decode().strip()},{edit.path}"
         with tempfile.TemporaryDirectory(dir=git.directory) as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             git.run("read-tree", below, extra=index)

@@ -62,6 +62,8 @@ def pinned(
     model: ObjectId,
     generation: str,
     build: Build,
+    *,
+    whole: bool = True,
 ) -> Edit:
     """The file to change so that the overlay pins a Model.
 
@@ -71,6 +73,8 @@ def pinned(
         model: as it comes out of the build.
         generation: the new ``spec.generation``.
         build: kustomize, and what makes objects of its output.
+        whole: whether `files` are all kustomizations of the repository;
+            otherwise nobody knows who shares what is beside the overlay.
 
     Raises:
         OverlayError: no file would do, or only one that others share.
@@ -80,6 +84,8 @@ def pinned(
     shared: dict[str, str] = {}
     for candidate in _candidates(files, overlay, model.name)[:MAX_BUILDS]:
         user = _other_user(files, overlay, candidate.file)
+        if not whole and not candidate.file.startswith(f"{overlay}/"):
+            user = user or "folders that are not read"
         if user is not None:
             shared[candidate.file] = user
             continue
@@ -187,7 +193,7 @@ def _advice(overlay: str, model: ObjectId, shared: Mapping[str, str]) -> str:
     )
     if shared:
         file, user = next(iter(shared.items()))
-        text = f"{text}: {file} is used by {user} too"
+        text = f"{text}: {file} is, or may be, used by {user} too"
     return (
         f"{text}; name a patch file of the Model, with kind, metadata.name "
         f"and a spec, in patches of {where}"

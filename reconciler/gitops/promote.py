@@ -265,6 +265,8 @@ class Promoter:
         mirror: Mirror | None = self.memory.source.mirror(spec)
         if mirror is None:
             return None
+        directories = directories_of(spec)
+        ignore = spec.git.ignore if spec.git else None
         return Committer(
             mirror,
             spec.path,
@@ -272,8 +274,10 @@ class Promoter:
             spec.write_back,
             inputs.signing,
             inputs.policy,
-            ignored_by(spec.git.ignore if spec.git else None),
-            directories_of(spec),
+            ignored_by(ignore),
+            directories,
+            whole=not (ignore or directories),
+            kustomize=self.memory.kustomize,
         )
 
     def _failed(

@@ -166,8 +166,8 @@ class Proposer:
     def _decide(
         self, head: str, found: Proposals, promotion: Promotion
     ) -> Decision:
-        files = self.committer.files(head)
-        defined = self.committer.defined(files, promotion)
+        tree = self.committer.tree(head)
+        defined = self.committer.defined(tree, promotion)
         mirror, token = self.committer.mirror, promotion.token
         recorded = recorded_in(mirror, head, token) is not None
         decision = decide(promotion, defined, recorded=recorded)
@@ -183,14 +183,14 @@ class Proposer:
             self.committer.verify(Target(self.branch, self.ref, below))
         made = {}
         for promotion in promotions:
-            files = self.committer.files(below)
-            defined = self.committer.defined(files, promotion)
+            tree = self.committer.tree(below)
+            defined = self.committer.defined(tree, promotion)
             if defined is None:
                 msg = (
                     f"{promotion.model} is not in the branch {self.branch}, "
                     "to which people committed: merge or delete it"
                 )
                 raise PushError("ProposalBlocked", msg)
-            below = self.committer.commit(below, files, defined, promotion)
+            below = self.committer.commit(below, tree, defined, promotion)
             made[promotion.token] = below
         return made

@@ -100,14 +100,14 @@ class Writer:
         mirror = committer.mirror
         for _ in range(ATTEMPTS):
             head = committer.fetch()
-            files = committer.files(head)
-            defined = committer.defined(files, promotion)
+            tree = committer.tree(head)
+            defined = committer.defined(tree, promotion)
             before = recorded_in(mirror, head, promotion.token)
             recorded = before is not None or self.known(promotion.token)
             decision = decide(promotion, defined, recorded=recorded)
             if decision is not Decision.WRITE or defined is None:
                 return Outcome(decision, before)
-            commit = committer.commit(head, files, defined, promotion)
+            commit = committer.commit(head, tree, defined, promotion)
             if committer.push(mirror.ref, head, commit):
                 return Outcome(Decision.WRITE, commit)
         msg = f"{ATTEMPTS} pushes in a row lost against other pushes"

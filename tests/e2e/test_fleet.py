@@ -47,14 +47,14 @@ class Fleet:
         self.remote = remote
         self.url = url
 
-    def secret(self, name: str, key: str, text: str) -> None:
+    def secret(self, name: str, **values: str) -> None:
         self.session.run(
             self.session.client.apply(
                 {
                     "apiVersion": "v1",
                     "kind": "Secret",
                     "metadata": {"name": name, "namespace": "default"},
-                    "stringData": {key: text},
+                    "stringData": values,
                 }
             )
         )
@@ -129,9 +129,12 @@ def test_the_fleet_arrives_in_order_and_only_if_signed(
     try:
         with up.session() as session:
             fleet = Fleet(up, session, remote, ssh.url(remote.home))
-            fleet.secret("signers", "ada.pub", ada.public)
+            bot = SshPerson(tmp_path, "bot")
+            fleet.secret("fleet-bot", identity=bot.key.read_text())
+            people = {"ada.pub": ada.public, "bot.pub": bot.public}
+            fleet.secret("signers", **people)
             key = (EXAMPLES / "fleet.agekey").read_text()
-            fleet.secret("sops-age", "age.agekey", key)
+            fleet.secret("sops-age", **{"age.agekey": key})
             begin(fleet, ssh, capsys)
             fleet.fill()
             head = fleet.push(ada, "The fleet")

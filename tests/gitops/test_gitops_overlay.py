@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from reconciler.gitops.documents import BuildError
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.overlay import Edit, OverlayError, pinned
+from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.tree import Tree
 
 pytestmark = pytest.mark.skipif(
@@ -50,7 +53,11 @@ NONE: dict[str, str | None] = {}
 
 
 def write(
-    changed: Mapping[str, str | None], name: str = "docs", value: str = "d-2"
+    changed: Mapping[str, str | None],
+    name: str = "docs",
+    value: str = "d-2",
+    *,
+    whole: bool = True,
 ) -> tuple[Edit, dict[str, bytes]]:
     texts = {**FILES, **changed}
     files = {k: v.encode() for k, v in texts.items() if v is not None}
@@ -60,7 +67,7 @@ def write(
         return Builder("default").build(rendered, given)
 
     model = ObjectId("prod", name, "reconciler.dev", "Model")
-    edit = pinned(files, "prod", model, value, build)
+    edit = pinned(files, "prod", model, value, build, whole=whole)
     objects = build({**files, edit.path: edit.data})
     found = next(o for o in objects if o.id == model)
     assert found.body["spec"]["generation"] == value
@@ -97,8 +104,16 @@ def test_a_base_of_two_environments_is_refused_with_the_way_out() -> None:
     with pytest.raises(OverlayError) as told:
         write(NONE)
     text = str(told.value)
-    assert "base/model.yaml is used by stage too" in text
+    assert "base/model.yaml is, or may be, used by stage too" in text
     assert "in patches of prod" in text
+
+
+def test_only_files_of_the_overlay_if_not_all_is_read() -> None:
+    alone: dict[str, str | None] = {"stage/kustomization.yaml": None}
+    with pytest.raises(OverlayError, match="that are not read"):
+        write(alone, whole=False)
+    edit, _ = write({**alone, **PATCHED}, whole=False)
+    assert edit.path == "prod/patch.yaml"
 
 
 def test_a_base_that_is_used_through_another_one() -> None:
@@ -205,3 +220,70 @@ def test_circles_elsewhere_do_not_matter() -> None:
 def test_nobody_knows_what_a_broken_kustomization_uses() -> None:
     with pytest.raises(BuildError, match=r"stage/kustomization\.yaml:1"):
         write({"stage/kustomization.yaml": "resources: [../gone]\n"})
+
+
+def following(make_engine: Any, remote: Any, **git: Any) -> Any:
+    spec = {"git": {"url": remote.url, **git}, "path": "prod"}
+    engine = make_engine({**spec, "writeBack": {"enabled": True}})
+    engine.cluster.namespaces.add("prod")
+    pending = Promotion("prod", "docs", "docs-2")
+
+    def promotions(*_: Any) -> list[Promotion]:
+        live = engine.cluster.objects.get(("Model", "prod", "docs"))
+        pin = live and live["spec"].get("generation")
+        return [] if pin == pending.generation else [pending]
+
+    engine.promotions = promotions
+    return engine
+
+
+async def test_a_promotion_is_committed_to_the_patch(
+    make_engine: Any, make_remote: Any, tmp_path: Path
+) -> None:
+    remote = make_remote(tmp_path / "r", bare=True)
+    first = remote.commit({**FILES, **PATCHED})
+    engine = following(make_engine, remote)
+    await engine.settle()
+    await engine.settle()
+    spec = engine.cluster.objects["Model", "prod", "docs"]["spec"]
+    assert (spec["generation"], spec["promotion"]["mode"]) == (
+        "docs-2",
+        "Manual",
+    )
+    shown = remote.ask("diff", "--name-status", first, remote.head)
+    assert shown == "M\tprod/patch.yaml"
+    assert remote.ask("show", f"{remote.head}:prod/patch.yaml") == (
+        PATCH.replace("  promotion", "  generation: docs-2\n  promotion")
+    ).strip("\n")
+    assert engine.condition("WrittenBack")["status"] == "True"
+    assert engine.condition()["status"] == "True"
+
+
+async def test_a_shared_base_is_told_of_and_heals_by_a_patch(
+    make_engine: Any, make_remote: Any, tmp_path: Path
+) -> None:
+    remote = make_remote(tmp_path / "r", bare=True)
+    head = remote.commit(FILES)
+    engine = following(make_engine, remote)
+    await engine.settle()
+    told = engine.condition("WrittenBack")
+    assert (told["status"], told["reason"]) == ("False", "KustomizeOverlay")
+    assert "used by stage too" in told["message"]
+    assert (remote.head, engine.condition()["status"]) == (head, "True")
+    remote.commit(PATCHED)
+    engine.wait()
+    await engine.settle()
+    assert engine.condition("WrittenBack")["status"] == "True"
+    assert "generation: docs-2" in remote.ask("show", "main:prod/patch.yaml")
+
+
+async def test_what_is_ignored_may_share_the_base(
+    make_engine: Any, make_remote: Any, tmp_path: Path
+) -> None:
+    remote = make_remote(tmp_path / "r", bare=True)
+    head = remote.commit(FILES)
+    engine = following(make_engine, remote, ignore="/stage/")
+    await engine.settle()
+    told = engine.condition("WrittenBack")
+    assert "folders that are not read" in told["message"]
+    assert remote.head == head

@@ -383,24 +383,3 @@ def test_evidence_cannot_forge_a_trailer() -> None:
         "a", "m", "m-1", None, ("x\n\nReconciler-Promotion: a/m/m-9",)
     )
     assert not is_recorded(promotion.message(), "a/m/m-9")
-
-
-async def test_an_overlay_is_not_written_to_and_says_so(
-    make_engine: Any, shared: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, models = engine_of(make_engine, shared)
-    monkeypatch.setattr(
-        "reconciler.gitops.kustomize.Kustomize.files",
-        lambda _self, tree: {"m.yaml": tree.files["conf/docs.yaml"]},
-    )
-    files = {
-        "conf/docs.yaml": MODEL,
-        "conf/kustomization.yaml": "resources: [docs.yaml]\n",
-    }
-    head = shared.commit(files)
-    models.promoted = [SECOND]
-    await engine.settle()
-    told = engine.condition("WrittenBack")
-    assert (told["status"], told["reason"]) == ("False", "KustomizeOverlay")
-    assert "folder of plain YAML" in told["message"]
-    assert shared.head == head
