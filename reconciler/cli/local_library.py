@@ -19,9 +19,8 @@ from reconciler.retrieval.models import HASHING
 
 if TYPE_CHECKING:
     from reconciler.retrieval.build import BuildReport
-    from reconciler.retrieval.embedder import Embedder
+    from reconciler.retrieval.embedder import Embedder, Precision
     from reconciler.retrieval.library import Library
-    from reconciler.retrieval.sentence_embedder import Precision
 
 LOG_SECONDS = 5.0
 

@@ -28,6 +28,7 @@ from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.reference import Target
 from reconciler.gitops.resource_writeback import WriteBack
 from reconciler.gitops.signature import SigningKey
+from reconciler.gitops.stand_ins import built
 from reconciler.gitops.tree import Tree, clean_folder
 from reconciler.gitops.verification import Policy, VerificationError
 
@@ -138,9 +139,7 @@ class Committer:
         self, tree: Tree, files: Mapping[str, bytes]
     ) -> Sequence[DesiredObject]:
         """As the pass that applies them builds them."""
-        rendered = self.kustomize.files(replace(tree, files=files))
-        origin = None if tree.overlay is None else files
-        return self.builder.build(rendered, origin)
+        return built(replace(tree, files=files), self.kustomize, self.builder)
 
     def commit(
         self,
