@@ -7,12 +7,9 @@ that nothing that came in between is ever lost.
 from __future__ import annotations
 
 import contextlib
-import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from reconciler.engine.resource import GROUP
 from reconciler.gitops.build import Builder
@@ -24,6 +21,7 @@ from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.mirror import Mirror, nothing_ignored
 from reconciler.gitops.observation import UNVERIFIED
 from reconciler.gitops.overlay import Edit, OverlayError, pinned
+from reconciler.gitops.plumbing import PushError, identity, push, written
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.reference import Target
 from reconciler.gitops.resource_writeback import WriteBack
@@ -34,27 +32,6 @@ from reconciler.gitops.verification import Policy, VerificationError
 
 ATTEMPTS = 6
 """Pushes that may lose against somebody else's before we wait."""
-
-_LOST = re.compile(
-    r"stale info|fetch first|non-fast-forward|cannot lock ref|"
-    r"failed to update ref|incorrect old value|reference already exists"
-)
-_CHECKED_OUT = re.compile(
-    r"refusing to update checked out branch|branch is currently checked out"
-)
-_DIRTY = re.compile(
-    r"(Working directory|Index|Work tree) (has|is)|unstaged changes|"
-    r"staged changes|untracked working tree",
-    re.IGNORECASE,
-)
-
-
-class PushError(Exception):
-    """The commit is not made or not taken; a person has to help."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def model_id(promotion: Promotion) -> ObjectId:
@@ -169,7 +146,9 @@ class Committer:
             reason = "KustomizeOverlay"
             raise PushError(reason, str(error)) from error
         made = self._commit_tree(
-            below, self._tree(below, edit), promotion.message()
+            below,
+            written(self.mirror.git, below, {edit.path: edit.data}),
+            promotion.message(),
         )
         self._accepted(made)
         return made
@@ -197,22 +176,9 @@ class Committer:
         folder = clean_folder(self.folder)
         return Edit(f"{folder}/{file}" if folder else file, data)
 
-    def _tree(self, below: str, edit: Edit) -> str:
-        git = self.mirror.git
-        mode = git.text("ls-tree", below, "--", edit.path).partition(" ")[0]
-        blob = git.run("hash-object", "-w", "--stdin", stdin=edit.data)
-        entry = f"{mode},{blob.decode().strip()},{edit.path}"
-        with tempfile.TemporaryDirectory(dir=git.directory) as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            git.run("read-tree", below, extra=index)
-            git.run("update-index", "--cacheinfo", entry, extra=index)
-            return git.run("write-tree", extra=index).decode().strip()
-
     def _commit_tree(self, below: str, tree: str, message: str) -> str:
-        who = {}
-        for role in ("AUTHOR", "COMMITTER"):
-            who[f"GIT_{role}_NAME"] = self.settings.author_name
-            who[f"GIT_{role}_EMAIL"] = self.settings.author_email
+        settings = self.settings
+        who = identity(settings.author_name, settings.author_email)
         sign = ("-S",) if self.key else ()
         with self._signing() as keys:
             try:
@@ -245,46 +211,5 @@ class Committer:
             raise PushError("SignatureRefused", msg) from error
 
     def push(self, ref: str, old: str, new: str) -> bool:
-        """Whether a branch of the remote moved from one commit to another.
-
-        Args:
-            ref: its full name.
-            old: what it has to have; empty if it must not exist.
-            new: what it is to have.
-
-        Raises:
-            PushError: the remote does not take it.
-            SourceError: the remote does not answer.
-        """
-        git = self.mirror.git
-        try:
-            git.run(
-                "push", "--quiet", "--no-verify",
-                f"--force-with-lease={ref}:{old}",
-                git.remote, f"{new}:{ref}",
-            )  # fmt: skip
-        except GitError as error:
-            if _LOST.search(str(error)):
-                return False
-            raise _refusal(error) from error
-        return True
-
-
-def _refusal(error: GitError) -> Exception:
-    text = str(error)
-    if _CHECKED_OUT.search(text):
-        return PushError(
-            "BranchCheckedOut",
-            "the repository has the branch checked out and refuses a push: "
-            "run `git config receive.denyCurrentBranch updateInstead` in "
-            "it, or use a bare repository",
-        )
-    if _DIRTY.search(text):
-        return PushError(
-            "WorkTreeNotClean",
-            "the repository has the branch checked out with uncommitted "
-            "changes: commit or stash them",
-        )
-    if "rejected" in text:
-        return PushError("PushRejected", text)
-    return error
+        """Whether a branch of the remote moved; see `plumbing.push`."""
+        return push(self.mirror.git, ref, old, new)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from reconciler.engine.controller import Context, Objects
 from reconciler.engine.resource import ObjectKey
 from reconciler.gitops.build import Builder, BuildError
-from reconciler.gitops.commits import Committer, PushError, model_id
+from reconciler.gitops.commits import Committer, model_id
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.memory import Memory
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import Observation, Problem, WriteBackState
+from reconciler.gitops.plumbing import PushError
 from reconciler.gitops.promotion import Promotion
 from reconciler.gitops.proposal import Proposals, Proposer, proposals_in
 from reconciler.gitops.reference import HEADS

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.gitops.commits import ATTEMPTS, Committer, PushError
+from reconciler.gitops.commits import ATTEMPTS, Committer
 from reconciler.gitops.git import GitError
 from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.plumbing import PushError
 from reconciler.gitops.promotion import Promotion, token_of
 from reconciler.gitops.reference import HEADS, Target
 from reconciler.gitops.resource_writeback import WriteBack

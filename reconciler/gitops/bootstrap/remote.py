@@ -21,6 +21,7 @@ from reconciler.gitops.git import Git, GitError, redact
 from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.plumbing import PushError, identity, push, written
 from reconciler.gitops.reference import HEADS
 from reconciler.gitops.sops.opener import Opener
 
@@ -34,13 +35,6 @@ _DENIED = re.compile(
     r"terminal prompts disabled|returned error: 40[13]|read.?only|"
     r"not allowed to (push|upload)|access denied|protected",
     re.IGNORECASE,
-)
-_LOST = re.compile(
-    r"stale info|fetch first|non-fast-forward|cannot lock ref|"
-    r"failed to update ref|incorrect old value|reference already exists"
-)
-_CHECKED_OUT = re.compile(
-    r"refusing to update checked out branch|branch is currently checked out"
 )
 
 
@@ -126,11 +120,8 @@ class Remote:
         author: Author,
     ) -> str:
         """A commit with files added on top of `head`; pushed to nobody."""
-        tree = self._tree(head, files)
-        who = {}
-        for role in ("AUTHOR", "COMMITTER"):
-            who[f"GIT_{role}_NAME"] = author.name
-            who[f"GIT_{role}_EMAIL"] = author.email
+        tree = written(self.git, head, files)
+        who = identity(author.name, author.email)
         parents = () if head is None else ("-p", head)
         out = self.git.run(
             "commit-tree", tree, *parents, "-F", "-",
@@ -138,36 +129,22 @@ class Remote:
         )  # fmt: skip
         return out.decode().strip()
 
-    def _tree(self, head: str | None, files: Mapping[str, bytes]) -> str:
-        with tempfile.TemporaryDirectory(dir=self.git.directory) as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            if head is not None:
-                self.git.run("read-tree", head, extra=index)
-            for path, data in files.items():
-                blob = self.git.run("hash-object", "-w", "--stdin", stdin=data)
-                entry = f"100644,{blob.decode().strip()},{path}"
-                self.git.run(
-                    "update-index", "--add", "--cacheinfo", entry, extra=index
-                )
-            return self.git.run("write-tree", extra=index).decode().strip()
-
     def push(self, head: str | None, commit: str) -> bool:
         """Whether the branch moved from `head` to a commit of ours.
 
         Raises:
             RemoteError: the server refuses.
         """
+        where = redact(self.git.remote)
         try:
-            self.git.run(
-                "push", "--quiet", "--no-verify",
-                f"--force-with-lease={self.ref}:{head or ''}",
-                self.git.remote, f"{commit}:{self.ref}",
-            )  # fmt: skip
+            return push(self.git, self.ref, head or "", commit)
+        except PushError as error:
+            denied = _DENIED.search(str(error))
+            kind = DeniedError if denied else RemoteError
+            msg = f"{where}: {error}"
+            raise kind(msg) from error
         except GitError as error:
-            if _LOST.search(str(error)):
-                return False
-            raise _explained(error, redact(self.git.remote)) from error
-        return True
+            raise _explained(error, where) from error
 
 
 def _explained(error: GitError, where: str) -> RemoteError:
@@ -177,13 +154,6 @@ def _explained(error: GitError, where: str) -> RemoteError:
             f"{where}: the server shows another host key than the one that "
             "is pinned; nothing was sent to it. If the operator changed the "
             "key, name the new one: --host-key SHA256:..."
-        )
-        return RemoteError(msg)
-    if _CHECKED_OUT.search(text):
-        msg = (
-            f"{where} has the branch checked out and refuses a push: run "
-            "`git config receive.denyCurrentBranch updateInstead` in it, or "
-            "use a bare repository"
         )
         return RemoteError(msg)
     if _DENIED.search(text):
