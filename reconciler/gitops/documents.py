@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -58,7 +58,7 @@ class Document:
     line: int
     """Where it starts, from 1."""
 
-    value: Any
+    value: Any = field(repr=False)
     secret: bool = False
     """Whether it was encrypted, or has a variable from a Secret in it."""
 
