@@ -146,7 +146,7 @@ def documents(
     """
     nodes = compose(file, decode(file, data))
     try:
-        encrypted = opener.open(nodes) if opener else False
+        encrypted = opener.open(nodes, nodes_of) if opener else False
     except SopsError as error:
         raise BuildError(file, error.line, error.reason) from error
     budget = _Budget(file)
