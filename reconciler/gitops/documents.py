@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -58,7 +58,7 @@ class Document:
     line: int
     """Where it starts, from 1."""
 
-    value: Any
+    value: Any = field(repr=False)
     secret: bool = False
     """Whether it was encrypted, or has a variable from a Secret in it."""
 
@@ -146,7 +146,7 @@ def documents(
     """
     nodes = compose(file, decode(file, data))
     try:
-        encrypted = opener.open(nodes) if opener else False
+        encrypted = opener.open(nodes, nodes_of) if opener else False
     except SopsError as error:
         raise BuildError(file, error.line, error.reason) from error
     budget = _Budget(file)

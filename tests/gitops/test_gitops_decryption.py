@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,21 @@ async def test_a_refusal_by_the_server_shows_no_value(
     await engine.settle()
     assert "stringData.password is invalid" in engine.condition()["message"]
     assert "hunter2" not in everywhere(engine)
+
+
+def test_what_decrypts_is_loaded_only_by_who_decrypts() -> None:
+    program = (
+        "import sys, reconciler.gitops.controller\n"
+        "print([m for m in sys.modules if m in ('pyrage', 'cryptography')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_a_diff_shows_no_value() -> None:

@@ -94,6 +94,52 @@ def test_the_name_changes_with_the_file_and_only_then() -> None:
     assert other != first
 
 
+def holding(name: str, content: bytes, annotations: str = "") -> Any:
+    """A Secret with an encrypted file in it, built as it is."""
+    text = (
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s{annotations}}}\n"
+        f"data:\n  {name}: {base64.b64encode(content).decode()}\n  x: eA==\n"
+    )
+    builder = Builder("default", opener=Opener(KEYS))
+    (item,) = builder.build({"s.yaml": text.encode()})
+    return item
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        ("anything", "generated.txt", "hunter2\nbinary\n"),
+        ("a.yaml", "generated.yaml", 'user: "ada"\npassword: "hunter2"\n'),
+        ("a.env", "generated.env", "USER=ada\nPASSWORD=hunter2=x\n"),
+    ],
+)
+def test_an_encrypted_file_in_a_secret_is_opened(
+    name: str, file: str, expected: str
+) -> None:
+    item = holding(name, (HERE / file).read_bytes())
+    found = base64.b64decode(item.body["data"][name]).decode()
+    assert found.startswith(expected)
+    assert item.body["data"]["x"] == "eA=="
+    assert item.sealed
+    assert not item.exposed
+
+
+def test_an_encrypted_file_in_a_secret_that_cannot_be_opened() -> None:
+    data = (HERE / "generated.env").read_bytes()
+    with pytest.raises(
+        BuildError, match=r"^s\.yaml:5: data\.a: .* of another"
+    ):
+        holding("a", data)
+    changed = data.replace(b"plain_unencrypted=yes", b"plain_unencrypted=no")
+    with pytest.raises(BuildError, match=r"data\.a\.env: sops\.mac"):
+        holding("a.env", changed)
+    left = ", annotations: {reconciler.dev/decrypt: disabled}"
+    item = holding("a.env", data, left)
+    assert base64.b64decode(item.body["data"]["a.env"]) == data
+    assert holding("a.env", b"A=b").exposed
+    assert holding("a.env", b"A=b").body["data"]["a.env"] == "QT1i"
+
+
 def test_kustomize_gets_nothing_in_clear() -> None:
     made = tree("generated.txt, generated.yaml", "generated.env")
     found = stand_ins(made.files, "", Opener(KEYS))

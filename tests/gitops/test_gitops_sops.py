@@ -489,6 +489,14 @@ def leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def test_what_was_opened_is_not_shown() -> None:
+    nodes = compose("f.yaml", sealed())
+    assert Opener(KEYS).open(nodes)
+    assert "hunter2" not in repr(nodes)
+    found = documents("f.yaml", BASE, None, Opener(KEYS))
+    assert "hunter2" not in repr(found)
+
+
 def test_metadata_tell_no_more_than_they_need() -> None:
     mapping = compose("f", sealed())[0].value[-1][1]
     found = Metadata.of(mapping)

@@ -11,9 +11,6 @@ import binascii
 import os
 import re
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.scalars import TYPES, Plain, canonical
 
@@ -43,6 +40,8 @@ def encrypt(value: Plain, key: bytes, additional: str) -> str:
         key: the data key, of `KEY_BYTES`.
         additional: what it is bound to: the path of the field.
     """
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     if value.text == "":
         return ""
     iv = os.urandom(IV_BYTES)
@@ -59,6 +58,10 @@ def decrypt(text: str, key: bytes, additional: str) -> Plain:
         SopsError: it is no encrypted value, was changed, was moved from
             another field, or the key is another one.
     """
+    # A process that decrypts nothing need not hold the library.
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     if text == "":
         return Plain("str", "")
     found = _VALUE.fullmatch(text)

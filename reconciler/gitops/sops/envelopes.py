@@ -27,6 +27,7 @@ _STR = "tag:yaml.org,2002:str"
 _FLAT = re.compile(
     r"sops_(?P<name>\w+?)(?:__list_(?P<at>\d+)__map_(?P<of>\w+))?"
 )
+_MARKERS = (b"mac: ENC[", b'"mac": "ENC[', b"sops_mac=ENC[")
 _MOST = 1000
 
 
@@ -73,6 +74,30 @@ def content(
         return None
     _open(nodes, Metadata.of(mapping), keys)
     return Content(_text(name, nodes).encode())
+
+
+def inside(
+    name: str, data: bytes, compose: Compose, keys: AgeKeys | None
+) -> bytes | None:
+    """What is in a value of a Secret that is an encrypted file, in clear.
+
+    Returns:
+        None if it is no encrypted file.
+
+    Raises:
+        SopsError: it is one, and cannot be opened or trusted.
+    """
+    if not any(marker in data for marker in _MARKERS):
+        return None
+    found = content(name, name, data, compose, keys)
+    if found is None:
+        reason = (
+            "is an encrypted file of another format than its name tells "
+            "(.yaml, .json, .env, else a binary file)"
+        )
+        raise SopsError(reason)
+    lines = "".join(f"{key}={value}\n" for key, value in found.lines)
+    return lines.encode() if found.lines else found.whole
 
 
 def _text(name: str, nodes: list[Node]) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import pyrage
-from pyrage import x25519
+from typing import TYPE_CHECKING
 
 from reconciler.gitops.sops.cipher import KEY_BYTES
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.metadata import Metadata, Recipient
+
+if TYPE_CHECKING:
+    from pyrage import x25519
 
 SUFFIX = ".agekey"
 """What the keys of a Secret end with that hold identities."""
@@ -72,6 +73,9 @@ class AgeKeys:
         Raises:
             IdentityError: one is not understood.
         """
+        import pyrage  # a process that decrypts nothing does not hold it
+        from pyrage import x25519
+
         found, whole = [], hashlib.sha256()
         for where, text in texts:
             try:
@@ -108,6 +112,8 @@ class AgeKeys:
         raise SopsError(reason)
 
     def _opened(self, recipient: Recipient) -> bytes | None:
+        import pyrage
+
         try:
             key = pyrage.decrypt(recipient.enc.encode(), list(self.identities))
         except pyrage.DecryptError:
@@ -117,6 +123,8 @@ class AgeKeys:
 
 def new_identity() -> tuple[str, str]:
     """A new identity, and the recipient that it is for."""
+    from pyrage import x25519
+
     made = x25519.Identity.generate()
     return str(made), str(made.to_public())
 
@@ -127,6 +135,9 @@ def sealed_for(recipients: Iterable[str], key: bytes) -> tuple[Recipient, ...]:
     Raises:
         IdentityError: one is no age recipient.
     """
+    import pyrage
+    from pyrage import x25519
+
     made = []
     for name in dict.fromkeys(recipients):
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from reconciler.engine.resource import GROUP
 from reconciler.gitops.sops.cipher import is_encrypted
+from reconciler.gitops.sops.envelopes import Compose, inside
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.keys import AgeKeys
 from reconciler.gitops.sops.metadata import Metadata
@@ -23,8 +25,6 @@ LEFT = (f"{GROUP}/decrypt", "kustomize.toolkit.fluxcd.io/decrypt")
 """Annotations: ``disabled`` leaves an encrypted object to somebody else."""
 
 _STR = "tag:yaml.org,2002:str"
-
-Compose = Callable[[str, bytes], list[Node]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,14 @@ class Opener:
         default_factory=dict, compare=False, repr=False
     )
 
-    def open(self, nodes: Sequence[Node]) -> bool:
+    def open(
+        self, nodes: Sequence[Node], compose: Compose | None = None
+    ) -> bool:
         """Decrypt a file's documents in place; whether they were encrypted.
+
+        Args:
+            nodes: the documents.
+            compose: parses YAML that is a value; None: values are no files.
 
         Raises:
             SopsError: what cannot be decrypted or trusted, and why.
@@ -56,7 +62,8 @@ class Opener:
         mapping = sealed(nodes)
         if mapping is None:
             self._refuse_rest(nodes)
-            return self._put_in(nodes)
+            found = [self._values(node, compose) for node in nodes]
+            return any(found)
         if _left(nodes[0]):
             return True
         if self.closed:
@@ -75,21 +82,43 @@ class Opener:
         open_nodes(nodes, metadata, key, check=self.sources is None)
         return True
 
-    def _put_in(self, nodes: Sequence[Node]) -> bool:
-        """Put values in place of their stand-ins; whether there were any."""
+    def _values(self, node: Node, compose: Compose | None) -> bool:
+        """Open data of a Secret: stand-ins, and files that are encrypted.
+
+        Returns:
+            Whether there were any.
+        """
+        kind, data = _child(node, "kind"), _child(node, "data")
+        if kind is None or kind.value != "Secret" or self.closed:
+            return False
+        if not isinstance(data, MappingNode) or _left(node):
+            return False
         found = False
-        for node in nodes if self.stand_ins else ():
-            kind, data = _child(node, "kind"), _child(node, "data")
-            if kind is None or kind.value != "Secret":
-                continue
-            if not isinstance(data, MappingNode):
-                continue
-            for index, (key, item) in enumerate(data.value):
-                value = self.stand_ins.get(str(item.value))
-                if value is not None:
-                    found = True
-                    data.value[index] = (key, _opened(item, value))
+        for index, (key, item) in enumerate(data.value):
+            text = str(item.value)
+            value = self.stand_ins.get(text)
+            if value is None and compose and isinstance(item, ScalarNode):
+                value = self._inside(key, item, compose)
+            if value is not None:
+                found = True
+                data.value[index] = (key, _opened(item, value))
         return found
+
+    def _inside(
+        self, key: Node, item: ScalarNode, compose: Compose
+    ) -> str | None:
+        try:
+            data = base64.b64decode(item.value)
+        except ValueError:
+            return None  # the server says so
+        name = str(key.value)
+        try:
+            found = inside(name, data, compose, self.keys)
+        except SopsError as error:
+            line = item.start_mark.line + 1
+            msg = f"data.{name}: {error.reason}"
+            raise SopsError(msg, line) from error
+        return None if found is None else base64.b64encode(found).decode()
 
     def _refuse_rest(self, nodes: Sequence[Node]) -> None:
         """Nothing that is encrypted goes to the server as it is."""

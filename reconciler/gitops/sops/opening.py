@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from typing_extensions import override
 
 from reconciler.gitops.sops.cipher import decrypt, encrypt
 from reconciler.gitops.sops.errors import SopsError
@@ -34,6 +35,10 @@ _TAGS = {"int": "int", "float": "float", "bool": "bool"}
 
 class Opened(ScalarNode):
     """A scalar that was encrypted, in clear; not to be shown or changed."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"Opened({self.tag})"
 
 
 def sealed(nodes: Sequence[Node]) -> MappingNode | None:
