@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from reconciler.engine.resource import Status
 
@@ -31,6 +31,9 @@ def action_key(*parts: object) -> str:
 @dataclass(frozen=True)
 class Action:
     """One effect, named before it happens. Kinds subclass it with fields."""
+
+    told: ClassVar[bool] = True
+    """Whether an event tells of each; False where one tells of many."""
 
     key: str
     """Idempotency key, see `action_key`."""

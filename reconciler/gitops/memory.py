@@ -223,7 +223,8 @@ class Memory:
             builder = self.builder(desired, key[1][2])
             return built(tree, self.kustomize, builder)
         except BuildError as error:
-            self._broken = (key, error.with_traceback(None))
+            if tree.overlay is None:  # kustomize may do better next time
+                self._broken = (key, error.with_traceback(None))
             raise
 
     def fail(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -59,6 +59,7 @@ ConfigPlan = Plan[ConfigRepositoryStatus]
 class Apply(Action):
     """Server-side apply of one object."""
 
+    told: ClassVar[bool] = False
     object: DesiredObject
     exists: bool = True
 
@@ -90,6 +91,7 @@ class Replace(Action):
 class Prune(Action):
     """Delete an object that the revision does not contain."""
 
+    told: ClassVar[bool] = False
     object: StaleObject
 
     @override
@@ -141,6 +143,7 @@ class Acknowledge(Action):
 class Tell(Action):
     """Say in one event what the actions before it did."""
 
+    told: ClassVar[bool] = False
     revision: str
 
     @override

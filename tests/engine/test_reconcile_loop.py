@@ -73,6 +73,24 @@ async def test_a_steady_state_writes_nothing(toy):
     ]
 
 
+async def test_what_another_event_tells_of_has_none_of_its_own(
+    toy, monkeypatch
+):
+    plan = toy.controller.plan
+
+    def quiet(*args):
+        found = plan(*args)
+        for action in found.actions:
+            monkeypatch.setattr(type(action), "told", False)
+        return found
+
+    toy.controller.plan = quiet
+    toy.server.put("one", size=3)
+    await toy.settle()
+    assert toy.controller.effects == ["Resize to 3"]
+    assert toy.events.recorded == [("Normal", "Succeeded", "Has size 3")]
+
+
 @pytest.mark.looptime
 async def test_fifty_edits_collapse_to_a_few_passes(toy):
     async def work():

@@ -394,13 +394,16 @@ class Engine:
         found = self.status.get("conditions", [])
         return next((c for c in found if c["type"] == kind), None)
 
-    async def step(self) -> Any:
-        """One pass."""
+    async def step(self, kill_after: int | None = None) -> Any:
+        """One pass; a kill leaves the rest of the actions undone."""
         desired = self.repository
         observed = await self.controller.observe(self.context, desired)
         plan = self.controller.plan(desired, observed, self.now)
         self._report(plan)
-        for action in plan.actions:
+        for count, action in enumerate(plan.actions):
+            if kill_after is not None and count >= kill_after:
+                self.restart()
+                raise KilledError
             await self.controller.act(self.context, desired, action)
         self.released = plan.release
         return plan

@@ -87,18 +87,8 @@ async def test_a_revision_that_is_half_applied_is_no_drift(
     warned: Any, remote: Any, cluster: Any, make_config_map: Any, types: Any
 ) -> None:
     remote.commit({f"{n}.yaml": make_config_map(n) for n in "abc"})
-    done = iter((True,))
-
-    def killed(_: Any, dry_run: bool) -> None:
-        if not dry_run and not next(done, False):
-            raise types["Killed"]
-
-    cluster.refuse = killed
     with pytest.raises(types["Killed"]):
-        await warned.step()
-    assert len(cluster.contents()) == 1
-    cluster.refuse = lambda *_: None
-    warned.restart()
+        await warned.step(kill_after=1)
     await warned.settle()
     assert len(cluster.contents()) == 3
 

@@ -475,6 +475,8 @@ async def test_five_hundred_objects(
     assert took < 60
     if os.environ.get("RECONCILER_SHOW_FIGURES"):
         print(f"500 objects applied in {took:.1f} s")
+    told = await operator.client.list("events.k8s.io/v1", "Event", "default")
+    assert len(told) < 10
     listed = await operator.client.list("v1", "ConfigMap", "default")
     await asyncio.sleep(3)
     again = await operator.client.list("v1", "ConfigMap", "default")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -219,6 +220,27 @@ async def test_a_branch_that_is_deleted_and_comes_back(
     missing = "branch main does not exist"
     await holds(engine, "ArtifactFailed", missing, server.url)
     remote.commit({"b.yaml": make_config_map("b")})
+    await heals(engine, "a", "b")
+
+
+async def test_kustomize_that_is_not_there_yet_is_tried_again(
+    make_engine: Any, make_config_map: Any, remote: Any, server: GitServer,
+    monkeypatch: Any,
+) -> None:  # fmt: skip
+    if shutil.which("kustomize") is None and shutil.which("kubectl") is None:
+        pytest.skip("needs kustomize or kubectl")
+    remote.commit({"a.yaml": make_config_map("a", x="1")})
+    engine = make_engine({"git": {"url": server.url}})
+    await engine.settle()
+    remote.commit({"kustomization.yaml": "resources: [a.yaml, b.yaml]\n",
+                   "b.yaml": make_config_map("b")})  # fmt: skip
+    with monkeypatch.context() as patch:
+        find = shutil.which
+        patch.setattr(shutil, "which", lambda name, *more, **others: (
+            None if name in ("kustomize", "kubectl")
+            else find(name, *more, **others)
+        ))  # fmt: skip
+        await holds(engine, "BuildFailed", "kustomization.yaml:1: ")
     await heals(engine, "a", "b")
 
 
