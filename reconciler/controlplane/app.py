@@ -143,7 +143,7 @@ class Api:
         many = name in ("list", "deletecollection")
         if name in ("list", "get"):
             await call.store.reached(call.revision() or 0)
-        if name in ("list", "get") and call.flag("watch"):
+        if name == "list" and call.flag("watch"):
             return await self._watch(request, call, accept)
         forms = rendering.LIST_FORMS if many else rendering.ITEM_FORMS
         accepted = media.negotiate(accept, forms)

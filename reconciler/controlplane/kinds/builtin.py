@@ -144,6 +144,7 @@ def _core() -> list[ResourceKind]:
             short_names=("sa",),
             columns=columns.SERVICE_ACCOUNT,
             schema=schemas.SERVICE_ACCOUNT,
+            unconditional=False,
             token=True,
         ),
     ]
@@ -154,6 +155,7 @@ def _events() -> list[ResourceKind]:
         group="",
         version="v1",
         plural="events",
+        creates=True,
         kind="Event",
         namespaced=True,
         singular="event",
@@ -209,6 +211,8 @@ def _lease() -> ResourceKind:
         namespaced=True,
         singular="lease",
         columns=columns.LEASE,
+        unconditional=False,
+        creates=True,
         schema=schemas.LEASE,
     )
 

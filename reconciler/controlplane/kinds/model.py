@@ -101,6 +101,9 @@ class ResourceKind:
     unconditional: bool = True
     """An update may leave out metadata.resourceVersion."""
 
+    creates: bool = False
+    """An update of what does not exist creates it."""
+
     name_rule: NameRule = "subdomain"
     token: bool = False
     """It has the token subresource of ServiceAccounts."""

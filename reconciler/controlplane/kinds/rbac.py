@@ -63,6 +63,7 @@ def _kind(
         columns=columns,
         schema=schema,
         hooks=hooks,
+        creates=True,
         name_rule="path",
     )
 

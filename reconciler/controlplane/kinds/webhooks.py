@@ -77,6 +77,7 @@ def _kind(name: str, plural: str, schema: Json) -> ResourceKind:
         columns=(NAME, _COUNT, AGE),
         schema=schema,
         counted=True,
+        unconditional=False,
         hooks=Hooks(check=_check),
     )
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.controlplane import media
 from reconciler.controlplane.admission.attributes import (
     Attributes,
     Operation,
@@ -24,11 +23,12 @@ from reconciler.controlplane.verbs.call import Call
 Json = dict[str, Any]
 
 _OPTIONS = {
-    "POST": "CreateOptions",
-    "PUT": "UpdateOptions",
-    "PATCH": "PatchOptions",
+    "CREATE": "CreateOptions",
+    "UPDATE": "UpdateOptions",
     "DELETE": "DeleteOptions",
 }
+"""By what a request comes to: a patch is an update, or a create."""
+
 _PASSED_ON = ("fieldManager", "fieldValidation", "propagationPolicy")
 
 
@@ -130,7 +130,7 @@ def gate(
         namespace=route.namespace or "",
         name=route.name,
         user=call.user,
-        options=_options(call),
+        options=_options(call, operation),
         dry_run=call.dry_run,
         namespaced=kind.namespaced,
         versions=_others(call),
@@ -155,17 +155,14 @@ def _others(call: Call) -> tuple[Resource, ...]:
     return tuple(_resource(other) for other in found if other is not None)
 
 
-def _options(call: Call) -> Json:
+def _options(call: Call, operation: Operation) -> Json:
     options: Json = {
-        "kind": _OPTIONS[call.method],
+        "kind": _OPTIONS[operation],
         "apiVersion": "meta.k8s.io/v1",
     }
     options |= _given(call.query)
     if call.dry_run:
         options["dryRun"] = ["All"]
-    applied = media.parse_range(call.content_type).type == media.APPLY_PATCH
-    if call.method == "PATCH" and applied:
-        options["force"] = call.flag("force")
     return options
 
 

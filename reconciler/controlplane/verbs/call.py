@@ -246,13 +246,13 @@ _COLLECTIVE = {"get": "list", "delete": "deletecollection"}
 def asked(method: str, route: Route, query: Mapping[str, str]) -> Request:
     """What rules must allow for a request to be made."""
     verb, name = _VERBS.get(method, method.lower()), route.name
-    # Whatever may be taken for a watch is one: the flag is read only later.
-    if verb == "get" and query.get("watch", "").lower() not in _FALSE:
-        verb = "watch"
     if not name:
         verb = _COLLECTIVE.get(verb, verb)
-        if verb in ("list", "watch"):
+        if verb == "list":
             name = _only_name(query.get("fieldSelector", ""))
+            # Whatever may be taken for a watch is one: the flag is read later.
+            if query.get("watch", "").lower() not in _FALSE:
+                verb = "watch"
     namespace = route.namespace or ""
     if route.resource == "namespaces" and not route.group:
         namespace = route.name

@@ -46,10 +46,24 @@ async def update(call: Call) -> Answer:
         ApiError: 400, 404, 409 or 422.
     """
     body, duplicates = call.parsed()
+    if call.kind.creates and call.store.current(call.key) is None:
+        may_create(call)
+        obj = strategy.decode(call.kind, body, duplicates, call.policy)
+        return await store_new(call, obj, managed=False)
     live = call.live()
     obj = strategy.decode(call.kind, body, duplicates, call.policy)
     strategy.check_place(obj, call.route.namespace, call.route.name, call.kind)
     return await replace(call, live, obj)
+
+
+def may_create(call: Call) -> None:
+    """Who may change an object may not for that reason create it.
+
+    Raises:
+        ApiError: 403.
+    """
+    asked = replace_fields(call.request, verb="create")
+    call.cluster.authorizer.require(call.user, asked)
 
 
 async def replace(
@@ -230,9 +244,7 @@ async def apply(call: Call, body: Any, duplicates: list[str]) -> Answer:
     merged = _applied(call, live, config, manager)
     normalise(merged)
     if live is None:
-        # Who may patch may not for that reason create.
-        asked = replace_fields(call.request, verb="create")
-        call.cluster.authorizer.require(call.user, asked)
+        may_create(call)
         return await store_new(call, merged, managed=True)
     merged["metadata"].setdefault(
         "resourceVersion",

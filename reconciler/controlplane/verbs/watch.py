@@ -15,7 +15,7 @@ from reconciler.controlplane.errors import (
     version_too_large,
 )
 from reconciler.controlplane.objects.list_options import watch_faults
-from reconciler.controlplane.objects.selection import FieldTerm, Selector
+from reconciler.controlplane.objects.selection import Selector
 from reconciler.controlplane.storage.subscription import Subscription
 from reconciler.controlplane.verbs.call import Call
 from reconciler.controlplane.verbs.frames import Frames, error_frame
@@ -50,9 +50,6 @@ def terms_of(call: Call) -> Terms:
         ApiError: 400, 422 or 504.
     """
     selector = call.selector()
-    if call.route.name:
-        named = FieldTerm("metadata.name", call.route.name, equal=True)
-        selector = Selector(selector.labels, (*selector.fields, named))
     revision = call.revision()
     initial = _initial(call)
     if revision is not None and revision > call.store.published:

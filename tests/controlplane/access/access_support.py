@@ -70,6 +70,5 @@ class Account:
 async def grant(client, *rules):
     """Give the builder these rules, and no others."""
     code, _ = await client.call("PUT", f"{ROLES}/r", role(*rules))
-    if code == 404:
-        await client.ok("POST", ROLES, role(*rules))
+    if code == 201:
         await client.ok("POST", BINDINGS, binding())

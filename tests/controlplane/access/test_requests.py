@@ -94,8 +94,9 @@ async def test_no_spelling_of_the_flag_makes_a_list_a_watch(
 ):
     await widgets.ok("POST", WIDGETS, widget("a"))
     await grant(widgets, rule("get list", "widgets", "example.dev"))
-    for path in (WIDGETS, f"{WIDGETS}/a"):
-        assert not await builder.may("GET", f"{path}?watch={flag}")
+    assert not await builder.may("GET", f"{WIDGETS}?watch={flag}")
+    # An object by its path is never watched.
+    assert (await builder.call("GET", f"{WIDGETS}/a?watch={flag}"))[0] == 200
     assert await builder.may("GET", f"{WIDGETS}?watch=F")
 
 
@@ -154,6 +155,17 @@ async def test_applying_a_new_object_needs_create(widgets, builder):
     assert not await builder.may("PATCH", path, config_map("new"), **headers)
     await grant(widgets, rule("patch create", "configmaps"))
     code, _ = await builder.call("PATCH", path, config_map("new"), **headers)
+    assert code == 201
+
+
+async def test_an_update_that_creates_needs_create(widgets, builder):
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    lease = {"metadata": {"name": "late"}}
+    await grant(widgets, rule("update", "leases", "coordination.k8s.io"))
+    assert not await builder.may("PUT", f"{leases}/late", lease)
+    rules = rule("update create", "leases", "coordination.k8s.io")
+    await grant(widgets, rules)
+    code, _ = await builder.call("PUT", f"{leases}/late", lease)
     assert code == 201
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from admission_support import HOOKS, answer
-from controlplane_support import widget
+from controlplane_support import APPLY, widget
 
 WIDGETS = "/apis/example.dev/v1/namespaces/default/widgets"
 A = f"{WIDGETS}/a"
@@ -73,7 +73,8 @@ async def test_every_kind_of_patch_is_asked_about(
     assert first["object"]["spec"]["color"] == "red"
     assert last["object"]["spec"] == {"size": 5, "color": "green"}
     assert last["oldObject"]["spec"]["size"] == 1
-    assert last["options"]["kind"] == "PatchOptions"
+    # Options are of what it comes to, not of what was sent.
+    assert last["options"]["kind"] == "UpdateOptions"
 
 
 async def test_the_request_tells_everything(world, webhook, install):
@@ -97,6 +98,16 @@ async def test_the_request_tells_everything(world, webhook, install):
         "apiVersion": "meta.k8s.io/v1",
         "fieldManager": "me",
     }
+
+
+async def test_an_apply_that_creates_is_a_create(world, webhook, install):
+    webhook.on("/v", allow)
+    await install("Validating", "v", webhook.hook("v", "/v"))
+    path, applying = f"{A}?fieldManager=me", {"Content-Type": APPLY}
+    await world.ok("PATCH", path, widget(), headers=applying)
+    ((_, request),) = webhook.asked
+    assert request["operation"] == "CREATE"
+    assert request["options"]["kind"] == "CreateOptions"
 
 
 async def test_deletions_are_asked_about_one_by_one(world, webhook, install):

@@ -26,6 +26,25 @@ async def test_create_stamps_identity(api):
     assert obj["status"] == {"observedGeneration": -1}
 
 
+@conformance("an update of an absent Role or Lease creates it, of others not")
+async def test_updates_that_create(api):
+    rbac = "rbac.authorization.k8s.io/v1"
+    for version, kind in ((rbac, "Role"), ("coordination.k8s.io/v1", "Lease")):
+        root = f"/apis/{version}/namespaces/{api.namespace}"
+        path = f"{root}/{kind.lower()}s/late"
+        body = {"apiVersion": version, "kind": kind}
+        body["metadata"] = {"name": "late"}
+        code, made = await api.call("PUT", path, body)
+        assert (code, made["kind"]) == (201, kind)
+        version_now = made["metadata"]["resourceVersion"]
+        body["metadata"] |= {"labels": {"a": "b"}}
+        body["metadata"] |= {"resourceVersion": version_now}
+        code, made = await api.call("PUT", path, body)
+        assert (code, made["metadata"]["labels"]) == (200, {"a": "b"})
+    status = await api.refused("PUT", f"{api.secrets}/late", secret("late"))
+    assert status["code"] == 404
+
+
 @conformance("generateName")
 async def test_generate_name(api):
     body = secret()

@@ -140,9 +140,17 @@ async def test_history_and_live_agree_on_selectors(api):
 async def test_one_object_by_name(api):
     await api.ok("POST", api.secrets, secret("a"))
     await api.ok("POST", api.secrets, secret("b"))
-    async with api.watching(f"{api.secrets}/b") as following:
+    named = "&fieldSelector=metadata.name%3Db"
+    async with api.watching(api.secrets, named) as following:
         event = await following()
     assert event["object"]["metadata"]["name"] == "b"
+
+
+@conformance("a watch of a path with a name is a get")
+async def test_an_object_is_not_watched(api):
+    await api.ok("POST", api.secrets, secret("a"))
+    found = await api.ok("GET", f"{api.secrets}/a?watch=1")
+    assert (found["kind"], found["metadata"]["name"]) == ("Secret", "a")
 
 
 @conformance("all namespaces and one")
