@@ -178,7 +178,9 @@ class Reconciler:
             outcome = "internal"
             logger.exception("Reconciling %s failed", key)
             await self._fail(turn, error)
-        self.metrics.turn(key.kind, outcome, time.monotonic() - started)
+        self.metrics.turn(key, outcome, time.monotonic() - started)
+        if self._store.entry(key) is None:
+            self.metrics.forget(key)
 
     async def _pass(self, turn: Turn) -> bool:
         """Whether there was anything to do."""
