@@ -253,7 +253,7 @@ class Reconciler:
         async with _bounded(name, self._limits.act):
             await controller.act(self._context, desired, action)
         self.metrics.actions += 1
-        self._context.events.normal(desired, name, note)
+        self._context.events.step(desired, name, note)
 
     def _succeed(self, key: ObjectKey, plan: Plan[Any]) -> None:
         """Decide when to look again after a pass without a failure."""
