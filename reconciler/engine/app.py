@@ -42,7 +42,7 @@ from reconciler.engine.controller import (
 from reconciler.engine.credentials import ClientSettings
 from reconciler.engine.dispatch import Dispatcher
 from reconciler.engine.errors import NotFoundError
-from reconciler.engine.exposition import Exposition
+from reconciler.engine.exposition import Exposition, Measured
 from reconciler.engine.lease import Lease, LeaseTerms
 from reconciler.engine.listen import Address
 from reconciler.engine.loop import Limits, Reconciler
@@ -216,6 +216,11 @@ class App:
             self.queue,
             # There may be many nodes, and each knows all objects.
             objects="controller" in self._roles,
+            measured=[
+                c
+                for c in self._controllers.values()
+                if isinstance(c, Measured)
+            ],
         )
         answers = Answers(self.health, self.waiting, exposition.render)
         async with serve(self._probes, answers):

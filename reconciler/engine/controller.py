@@ -102,6 +102,9 @@ class Client(Protocol):
 class Recorder(Protocol):
     """Events with series: repeated ones are counted, not repeated."""
 
+    def step(self, about: Resource, reason: str, note: str) -> None:
+        """One action was carried out: for who looks, no news."""
+
     def normal(
         self, about: Resource, reason: str, note: str, *, revision: str = ""
     ) -> None:

@@ -7,20 +7,17 @@ that alerts written for the one need only another prefix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
-from reconciler.engine.metrics import BUCKETS, Metrics, Turns
-from reconciler.engine.store import Entry, ObjectStore
+from reconciler.engine import object_metrics
+from reconciler.engine.metrics import Metrics
+from reconciler.engine.store import ObjectStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "reconciler"
@@ -37,6 +34,20 @@ class Backlog(Protocol):
         """Objects that wait."""
 
 
+class Collects(Protocol):
+    """A `Collector` of prometheus_client."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Families with their samples."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A controller with metrics of its own."""
+
+    metrics: Collects
+
+
 class Exposition:
     """Renders what one controller process knows.
 
@@ -46,6 +57,7 @@ class Exposition:
         queue: those that wait.
         objects: tell of each object while this process leads. All others
             would tell the same, and sums over processes be wrong.
+        measured: controllers with metrics of their own.
     """
 
     def __init__(
@@ -55,7 +67,9 @@ class Exposition:
         queue: Backlog,
         *,
         objects: bool = True,
+        measured: Sequence[Measured] = (),
     ) -> None:
+        self._measured = measured
         self._metrics, self._store, self._queue = metrics, store, queue
         self._of_objects = objects
         self._registry = CollectorRegistry(auto_describe=False)
@@ -68,9 +82,11 @@ class Exposition:
     def collect(self) -> Iterator[Metric]:
         """One family after the other; `Collector` of prometheus_client."""
         yield from self._loop()
-        yield self._durations()
+        yield object_metrics.durations(self._metrics)
         if self._of_objects and self._metrics.leading:
-            yield self._objects()
+            yield from object_metrics.objects(self._store)
+        for controller in self._measured:
+            yield from controller.metrics.collect()
 
     def _loop(self) -> Iterator[Metric]:
         passes = CounterMetricFamily(
@@ -102,67 +118,3 @@ class Exposition:
             "Whether this process reconciles (1) or stands by (0).",
             int(self._metrics.leading),
         )
-
-    def _durations(self) -> Metric:
-        family = HistogramMetricFamily(
-            f"{_PREFIX}_reconcile_duration_seconds",
-            "How long passes took.",
-            labels=("kind",),
-        )
-        for kind, turns in sorted(_by_kind(self._metrics).items()):
-            family.add_metric((kind,), _cumulative(turns), turns.seconds)
-        return family
-
-    def _objects(self) -> Metric:
-        family = GaugeMetricFamily(
-            f"{_PREFIX}_resource_info",
-            "1 for each object, with its Ready condition.",
-            labels=("kind", "namespace", "name", "ready", "reason", "suspend"),
-        )
-        for kind in self._store.kinds():
-            for key in self._store.keys(kind):
-                entry = self._store.entry(key)
-                if entry is not None:
-                    labels = (key.kind, key.namespace, key.name)
-                    family.add_metric((*labels, *_condition(entry)), 1)
-        return family
-
-
-def _by_kind(metrics: Metrics) -> Mapping[str, Turns]:
-    """Turns of each kind, whatever came of them."""
-    found: dict[str, Turns] = {}
-    for (kind, _), turns in metrics.turns.items():
-        total = found.setdefault(kind, Turns())
-        total.count += turns.count
-        total.seconds += turns.seconds
-        total.buckets = [
-            one + more
-            for one, more in zip(total.buckets, turns.buckets, strict=True)
-        ]
-    return found
-
-
-def _cumulative(turns: Turns) -> list[tuple[str, float]]:
-    """Buckets as Prometheus counts them: each includes the smaller ones."""
-    counted: list[tuple[str, float]] = []
-    total = 0
-    for bound, count in zip(BUCKETS, turns.buckets, strict=True):
-        total += count
-        counted.append(
-            ("+Inf" if bound == float("inf") else f"{bound:g}", total)
-        )
-    return counted
-
-
-def _condition(entry: Entry) -> tuple[str, str, str]:
-    """Ready's status and reason, and whether the object is suspended."""
-    raw: Mapping[str, Any] = entry.raw
-    suspended = bool((raw.get("spec") or {}).get("suspend"))
-    for condition in (raw.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Ready":
-            return (
-                str(condition.get("status", "Unknown")),
-                str(condition.get("reason", "")),
-                str(suspended).lower(),
-            )
-    return "Unknown", "", str(suspended).lower()

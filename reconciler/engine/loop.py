@@ -178,7 +178,9 @@ class Reconciler:
             outcome = "internal"
             logger.exception("Reconciling %s failed", key)
             await self._fail(turn, error)
-        self.metrics.turn(key.kind, outcome, time.monotonic() - started)
+        self.metrics.turn(key, outcome, time.monotonic() - started)
+        if self._store.entry(key) is None:
+            self.metrics.forget(key)
 
     async def _pass(self, turn: Turn) -> bool:
         """Whether there was anything to do."""
@@ -252,7 +254,7 @@ class Reconciler:
             await controller.act(self._context, desired, action)
         self.metrics.actions += 1
         if action.told:
-            self._context.events.normal(desired, name, note)
+            self._context.events.step(desired, name, note)
 
     def _succeed(self, key: ObjectKey, plan: Plan[Any]) -> None:
         """Decide when to look again after a pass without a failure."""

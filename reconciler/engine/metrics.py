@@ -9,6 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reconciler.engine.resource import ObjectKey
+
 Outcome = Literal["steady", "acted", "transient", "terminal", "internal"]
 
 
@@ -18,7 +20,7 @@ BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, math.inf)
 
 @dataclass
 class Turns:
-    """Passes of one kind with one outcome."""
+    """Passes, and how long they took."""
 
     count: int = 0
     seconds: float = 0.0
@@ -39,6 +41,11 @@ class Metrics:
     turns: dict[tuple[str, Outcome], Turns] = field(
         default_factory=lambda: defaultdict(Turns)
     )
+    objects: dict[ObjectKey, Turns] = field(
+        default_factory=lambda: defaultdict(Turns)
+    )
+    """Passes over each object, whatever came of them."""
+
     status_writes: int = 0
     actions: int = 0
     leading: bool = False
@@ -47,10 +54,15 @@ class Metrics:
     last_turn: float | None = None
     """time.monotonic() of the end of the newest pass."""
 
-    def turn(self, kind: str, outcome: Outcome, seconds: float) -> None:
+    def turn(self, key: ObjectKey, outcome: Outcome, seconds: float) -> None:
         """A pass ended."""
-        self.turns[kind, outcome].add(seconds)
+        self.turns[key.kind, outcome].add(seconds)
+        self.objects[key].add(seconds)
         self.last_turn = time.monotonic()
+
+    def forget(self, key: ObjectKey) -> None:
+        """An object is gone, and its series with it."""
+        self.objects.pop(key, None)
 
     def passes(self, outcome: Outcome | None = None) -> int:
         """Passes so far, of one outcome or of all."""

@@ -30,11 +30,16 @@ from reconciler.engine.resource import ANNOTATIONS, GROUP, Resource
 logger = logging.getLogger(__name__)
 
 REPORTER = f"{GROUP}/controller"
+STEP = "Step"
+"""`action` of events about single actions of the loop."""
+
 _LONGEST_NOTE = 1024
 _LONGEST_REASON = 128
 _LONGEST_NAME = 200
 _MOST_SERIES = 1000
 _MOST_WAITING = 200
+_ROOM = 100
+"""More that may wait if they are news: no flood of steps drowns them."""
 
 Severity = Literal["Normal", "Warning"]
 
@@ -48,6 +53,7 @@ class Series:
     reason: str
     note: str
     revision: str
+    action: str
     first: datetime
     last: datetime
     count: int = 1
@@ -67,6 +73,11 @@ class Series:
         )
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
+    @property
+    def is_news(self) -> bool:
+        """Whether it is about more than a single step."""
+        return self.action != STEP
+
     def body(self) -> dict[str, Any]:
         """The event as it is applied; its name is new for each series."""
         meta = self.about.metadata
@@ -83,7 +94,7 @@ class Series:
             "type": self.severity,
             "reason": self.reason,
             "note": self.note,
-            "action": self.reason,
+            "action": self.action,
             "reportingController": REPORTER,
             "reportingInstance": socket.gethostname()[:128],
             "regarding": {
@@ -130,17 +141,21 @@ class EventRecorder:
         self.dropped = 0
         """Events that nobody will see: too many waited, or it failed."""
 
+    def step(self, about: Resource, reason: str, note: str) -> None:
+        """One action was carried out: for who looks, no news."""
+        self._record("Normal", about, reason, note, action=STEP)
+
     def normal(
         self, about: Resource, reason: str, note: str, *, revision: str = ""
     ) -> None:
         """Something happened as it should."""
-        self._record("Normal", about, reason, note, revision)
+        self._record("Normal", about, reason, note, revision=revision)
 
     def warning(
         self, about: Resource, reason: str, note: str, *, revision: str = ""
     ) -> None:
         """Something that a person may have to look at."""
-        self._record("Warning", about, reason, note, revision)
+        self._record("Warning", about, reason, note, revision=revision)
 
     async def work(self) -> None:
         """Write events until closed."""
@@ -171,7 +186,9 @@ class EventRecorder:
         about: Resource,
         reason: str,
         note: str,
-        revision: str,
+        *,
+        revision: str = "",
+        action: str = "",
     ) -> None:
         now = self._clock()
         series = Series(
@@ -180,6 +197,7 @@ class EventRecorder:
             reason=one_line(reason, _LONGEST_REASON),
             note=one_line(note, _LONGEST_NOTE),
             revision=revision,
+            action=action or one_line(reason, _LONGEST_REASON),
             first=now,
             last=now,
         )
@@ -196,7 +214,7 @@ class EventRecorder:
             known.last = series.last
             self._series.move_to_end(identity)
             self._queue.add_after(identity, self._flush)
-        elif len(self._queue) >= _MOST_WAITING:
+        elif len(self._queue) >= _MOST_WAITING + _ROOM * series.is_news:
             self.dropped += 1
         else:
             self._series[identity] = series
@@ -215,7 +233,8 @@ class EventRecorder:
             self.dropped += 1
             logger.warning("Event about %s lost: %s", series.about.key, error)
         else:
-            self.written(series.about)
+            if series.is_news:
+                self.written(series.about)
         series.written = count
 
 

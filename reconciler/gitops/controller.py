@@ -44,6 +44,7 @@ from reconciler.gitops.inputs import load_inputs
 from reconciler.gitops.live import apply, refusal, stale
 from reconciler.gitops.manifest import DesiredObject, api_version
 from reconciler.gitops.memory import Done, Memory
+from reconciler.gitops.metrics import GitOpsMetrics, Written
 from reconciler.gitops.observation import UNVERIFIED, Observation, Problem
 from reconciler.gitops.plan import (
     Acknowledge,
@@ -112,6 +113,7 @@ class ConfigRepositoryController:
         self._watch = DirectoryWatch()
         self._receiver = receiver or Receiver()
         self._threads = Threads()
+        self.metrics = GitOpsMetrics()
 
     async def stop(self) -> None:
         """Stop watching directories and give the threads back."""
@@ -120,12 +122,21 @@ class ConfigRepositoryController:
 
     def _memory(self, desired: ConfigRepository) -> Memory:
         """What is remembered; a namesake with another uid is another."""
-        uid = desired.metadata.uid
+        meta = desired.metadata
         known = self._memories.get(desired.key)
-        if known is None or known[0] != uid:
-            known = (uid, Memory.of(desired, self._root))
+        if known is None or known[0] != meta.uid:
+            known = (meta.uid, Memory.of(desired, self._root))
             self._memories[desired.key] = known
+            fetched, where = self.metrics.fetched, (meta.namespace, meta.name)
+            known[1].source.measured = lambda fetch: fetched(*where, fetch)
         return known[1]
+
+    def _forget(self, desired: ConfigRepository, objects: Objects) -> None:
+        """Drop what belongs to repositories that are gone."""
+        there = {r.key for r in objects.list(ConfigRepository)}
+        for key in set(self._memories) - there - {desired.key}:
+            del self._memories[key]
+            self.metrics.forget(key.namespace, key.name)
 
     async def observe(
         self, ctx: Context, desired: ConfigRepository
@@ -135,6 +146,7 @@ class ConfigRepositoryController:
         Raises:
             TransientError: the API server does not answer.
         """
+        self._forget(desired, ctx.objects)
         memory = self._memory(desired)
         self._follow(ctx, desired, memory)
         if desired.deleting:
@@ -283,10 +295,16 @@ class ConfigRepositoryController:
             case Acknowledge():
                 await _acknowledge(ctx, memory, action)
             case Tell():
+                self._count(desired, memory)
                 _tell(ctx, desired, memory, action)
             case _:
                 msg = f"unknown action {action}"
                 raise TypeError(msg)
+
+    def _count(self, desired: ConfigRepository, memory: Memory) -> None:
+        meta = desired.metadata
+        for verb, number in memory.done.counts.items():
+            self.metrics.applied(meta.namespace, meta.name, verb, number)
 
     async def _apply(
         self,
@@ -387,11 +405,16 @@ class ConfigRepositoryController:
         promoter = Promoter(self._threads, desired, memory)
         now = self._clock()
         if isinstance(action, Commit):
-            await promoter.commit(ctx, action.promotion, builder, now)
+            done: Written | None = await promoter.commit(
+                ctx, action.promotion, builder, now
+            )
         else:
             opened = action.promotions
             where = action.branch
-            await promoter.propose(ctx, where, opened, builder, now)
+            done = await promoter.propose(ctx, where, opened, builder, now)
+        if done is not None:
+            meta = desired.metadata
+            self.metrics.written(meta.namespace, meta.name, done)
 
 
 def _dependents(changed: Resource, objects: Objects) -> list[ObjectKey]:

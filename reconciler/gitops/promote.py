@@ -12,6 +12,7 @@ from reconciler.gitops.commits import Committer, model_id
 from reconciler.gitops.ignore import ignored_by
 from reconciler.gitops.manifest import DesiredObject
 from reconciler.gitops.memory import Memory
+from reconciler.gitops.metrics import Written
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import Observation, Problem, WriteBackState
 from reconciler.gitops.plumbing import PushError
@@ -193,18 +194,24 @@ class Promoter:
 
     async def commit(
         self, ctx: Context, promotion: Promotion, builder: Builder, now: float
-    ) -> None:
-        """Write one promotion; a refusal is remembered and reported."""
+    ) -> Written | None:
+        """Write one promotion; a refusal is remembered and reported.
+
+        Returns:
+            What became of it; None if there was nothing to write.
+        """
         self.memory.source.dirty = True
         try:
             outcome = await self.threads.run(self._write, promotion, builder)
         except (PushError, BuildError, SourceError) as error:
             self._failed(ctx, promotion.token, error, now)
-            return
+            return "failed"
         self.memory.write_failure = None
-        if outcome.decision is Decision.WRITE:
-            note = f"{promotion.token} is commit {outcome.commit}"
-            ctx.events.normal(self.desired, "PromotionCommitted", note)
+        if outcome.decision is not Decision.WRITE:
+            return None
+        note = f"{promotion.token} is commit {outcome.commit}"
+        ctx.events.normal(self.desired, "PromotionCommitted", note)
+        return "committed"
 
     def _write(self, promotion: Promotion, builder: Builder) -> Outcome:
         committer = self._committer(builder)
@@ -226,7 +233,7 @@ class Promoter:
         promotions: Sequence[Promotion],
         builder: Builder,
         now: float,
-    ) -> None:
+    ) -> Written | None:
         """Write promotions to the branch of proposals; else as `commit`."""
         self.memory.proposals = None
         try:
@@ -236,13 +243,15 @@ class Promoter:
         except (PushError, BuildError, SourceError) as error:
             names = ", ".join(p.token for p in promotions)
             self._failed(ctx, names, error, now)
-            return
+            return "failed"
         self.memory.write_failure = None
-        if made:
-            names = ", ".join(f"{t} is commit {c}" for t, c in made.items())
-            into = self._followed.removeprefix(HEADS)
-            note = f"{names} on branch {branch}: merge it into {into}"
-            ctx.events.normal(self.desired, "PromotionProposed", note)
+        if not made:
+            return None
+        names = ", ".join(f"{t} is commit {c}" for t, c in made.items())
+        into = self._followed.removeprefix(HEADS)
+        note = f"{names} on branch {branch}: merge it into {into}"
+        ctx.events.normal(self.desired, "PromotionProposed", note)
+        return "proposed"
 
     def _propose(
         self, branch: str, promotions: Sequence[Promotion], builder: Builder

@@ -20,6 +20,12 @@ from reconciler.gitops.credentials import Credentials
 from reconciler.gitops.directory import read_directory
 from reconciler.gitops.git import Git
 from reconciler.gitops.ignore import ignored_by
+from reconciler.gitops.metrics import (
+    Fetch,
+    FetchListener,
+    FetchOutcome,
+    stored_bytes,
+)
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import UNVERIFIED, Problem
 from reconciler.gitops.plan import requested
@@ -44,6 +50,10 @@ _OUR_DISK = tuple(
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 )
 """git's words, for it speaks no other language here."""
+
+
+def _unmeasured(_fetch: Fetch) -> None:
+    """Nobody counts."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,12 @@ class Source:
 
     clock: Clock = utc_now
     """The time that keys are judged at."""
+
+    measured: FetchListener = _unmeasured
+    """Told of each read, in the thread that reads."""
+
+    _grown: int = 0
+    """Bytes that the newest fetch added to the mirror."""
 
     _until: datetime | None = None
     """When what was verified has to be judged anew."""
@@ -201,7 +217,20 @@ class Source:
         return Look(tree, None, head, due, rewritten)
 
     def _read(self, spec: ConfigRepositorySpec, *, whole: bool) -> None:
+        """Read the source, and tell how long it took."""
+        started, old, self._grown = time.monotonic(), self._tree, 0
         self._refused = None
+        self._try(spec, whole=whole)
+        outcome: FetchOutcome = "fetched"
+        if self._problem is not None:
+            outcome = "failed"
+        elif old is not None and self._tree is not None:
+            same = old.revision == self._tree.revision
+            outcome = "unchanged" if same else outcome
+        seconds = time.monotonic() - started
+        self.measured(Fetch(outcome, seconds, self._grown))
+
+    def _try(self, spec: ConfigRepositorySpec, *, whole: bool) -> None:
         try:
             _check_paths(spec)
         except SourceError as error:
@@ -236,7 +265,10 @@ class Source:
         if unchanged is not None:
             return unchanged
         self._until = None
+        before = stored_bytes(mirror.git.directory)
         target = mirror.bring()
+        after = stored_bytes(mirror.git.directory)
+        self._grown = max(after - before, 0)
         verified = self._verified(spec, mirror, target)
         self._until = verified.until
         ignored = ignored_by(spec.git.ignore if spec.git else None)

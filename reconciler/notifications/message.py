@@ -11,6 +11,7 @@ from typing import Any
 import re2
 
 from reconciler.engine.clock import micro_time
+from reconciler.engine.recorder import STEP
 from reconciler.engine.resource import ANNOTATIONS, GROUP
 from reconciler.notifications.resource import (
     ANY,
@@ -62,10 +63,16 @@ class Message:
 
 
 def message_of(event: Mapping[str, Any]) -> Message | None:
-    """An event (events.k8s.io/v1) as a message; None if it is not of ours."""
+    """An event (events.k8s.io/v1) as a message.
+
+    None if it is not about an object of ours, or about a single step of the
+    loop, of which there may be hundreds in one pass.
+    """
     about = event.get("regarding") or {}
     version = str(about.get("apiVersion", ""))
     at = _last_seen(event)
+    if event.get("action") == STEP:
+        return None
     if not version.startswith(f"{GROUP}/") or at is None:
         return None
     annotations = event["metadata"].get("annotations") or {}

@@ -372,6 +372,9 @@ def _path(raw: Mapping[str, Any]) -> tuple[str, str, str]:
 class FakeRecorder:
     recorded: list[tuple[str, str, str]] = field(default_factory=list)
 
+    def step(self, about: Resource, reason: str, note: str) -> None:
+        self.normal(about, reason, note)
+
     def normal(self, about: Resource, reason: str, note: str) -> None:
         self.recorded.append(("Normal", reason, note))
 

@@ -155,3 +155,28 @@ async def test_events_may_come_from_threads(recorder, new_widget):
     )
     await asyncio.sleep(0.01)
     assert [series.count for series in recorder._series.values()] == [20]
+
+
+async def test_steps_do_not_drown_the_news(server, new_widget):
+    recorder = EventRecorder(server, clock=Clock())
+    for number in range(500):
+        recorder.step(new_widget(), "Resize", f"step {number}")
+    recorder.normal(new_widget(), "Applied", "all of it", revision="main@1")
+    await recorder.close()
+    told = {event["note"]: event for event in written(server)}
+    assert told["step 0"]["action"] == "Step"
+    assert "step 499" not in told
+    news = told["all of it"]
+    assert news["action"] == "Applied"
+    annotations = {"reconciler.dev/revision": "main@1"}
+    assert news["metadata"]["annotations"] == annotations
+    assert "annotations" not in told["step 0"]["metadata"]
+
+
+async def test_who_listens_hears_of_news_that_were_written(server, new_widget):
+    recorder, heard = EventRecorder(server, clock=Clock()), []
+    recorder.written = lambda about: heard.append(about.metadata.name)
+    recorder.step(new_widget(), "Resize", "a step")
+    recorder.warning(new_widget(), "Failed", "no")
+    await recorder.close()
+    assert heard == [new_widget().metadata.name]

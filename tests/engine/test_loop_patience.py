@@ -127,3 +127,10 @@ async def test_metrics_tell_when_and_how_long(toy):
     assert metrics.actions == 1
     assert metrics.status_writes == toy.server.status_writes
     assert metrics.turns["Widget", "acted"].seconds > 0
+    (key,) = metrics.objects
+    assert metrics.objects[key].count == 2
+    gone = toy.store.entry(key)
+    assert gone is not None
+    toy.store.remove(gone.raw)
+    await toy.reconciler.reconcile(key)
+    assert metrics.objects == {}

@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.engine.controller import TerminalError
-from reconciler.engine.exposition import Exposition
+from reconciler.engine.exposition import Exposition, Measured
 from reconciler.engine.listen import Address
 from reconciler.engine.metrics import Metrics
 from reconciler.engine.probes import Answers, serve
 from reconciler.engine.queue import WorkQueue
+from reconciler.engine.resource import ObjectKey
 from reconciler.engine.store import ObjectStore
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -96,9 +98,11 @@ def samples(text):
 
 def test_metrics_are_what_the_loop_counted(widget_kind):
     metrics, store = Metrics(), ObjectStore([widget_kind])
-    metrics.turn("Widget", "acted", 0.02)
-    metrics.turn("Widget", "steady", 0.004)
-    metrics.turn("Widget", "steady", 500.0)
+    one, two = (ObjectKey("Widget", "default", name) for name in "ab")
+    metrics.turn(one, "acted", 0.02)
+    metrics.turn(one, "steady", 0.004)
+    metrics.turn(one, "steady", 500.0)
+    metrics.turn(two, "steady", 0.5)
     metrics.actions, metrics.leading = 7, True
     queue = WorkQueue()
     queue.add("a")
@@ -107,13 +111,23 @@ def test_metrics_are_what_the_loop_counted(widget_kind):
     assert found["reconciler_leading", ()] == 1
     assert found["reconciler_queue_depth", ()] == 1
     steady = (("kind", "Widget"), ("outcome", "steady"))
-    assert found["reconciler_reconcile_total", steady] == 2
+    assert found["reconciler_reconcile_total", steady] == 3
     name = "reconciler_reconcile_duration_seconds"
-    of_kind = ("kind", "Widget")
-    assert found[f"{name}_count", (of_kind,)] == 3
-    assert found[f"{name}_sum", (of_kind,)] == pytest.approx(500.024)
+    about = {"kind": "Widget", "namespace": "default", "name": "a"}
+
+    def of(part, **more):
+        labels = tuple(sorted((about | more).items()))
+        return found[f"{name}_{part}", labels]
+
+    assert of("count") == 3
+    assert of("sum") == pytest.approx(500.024)
     for bound, count in (("0.01", 1), ("0.05", 2), ("60", 2), ("+Inf", 3)):
-        assert found[f"{name}_bucket", (of_kind, ("le", bound))] == count
+        assert of("bucket", le=bound) == count
+    assert of("count", name="b") == 1
+    metrics.forget(two)
+    text = Exposition(metrics, store, queue).render().decode()
+    assert 'name="a"' in text
+    assert 'name="b"' not in text
 
 
 def test_each_object_tells_whether_it_is_ready(widget_kind, server):
@@ -123,7 +137,13 @@ def test_each_object_tells_whether_it_is_ready(widget_kind, server):
         server.put(name)
     store.update(
         server.widget("a")
-        | {"spec": {"suspend": True}, "status": {"conditions": [ready]}}
+        | {
+            "spec": {"suspend": True},
+            "status": {
+                "conditions": [ready],
+                "lastAppliedRevision": "main@sha1:1",
+            },
+        }
     )
     store.update(server.widget("b"))
     metrics = Metrics()
@@ -145,11 +165,39 @@ def test_each_object_tells_whether_it_is_ready(widget_kind, server):
         "ready": "False",
         "reason": "Odd\n",
         "suspend": "true",
+        "revision": "main@sha1:1",
     }
     assert (labels["b"]["ready"], labels["b"]["suspend"]) == (
         "Unknown",
         "false",
     )
+    about = {"kind": "Widget", "namespace": "default", "name": "a"}
+
+    def value(name, **more):
+        return found[name, tuple(sorted((about | more).items()))]
+
+    for state, expected in (("True", 0), ("False", 1), ("Unknown", 0)):
+        more = {"type": "Ready", "status": state}
+        assert value("reconciler_reconcile_condition", **more) == expected
+    assert value("reconciler_suspend_status") == 1
+
+
+def test_controllers_have_metrics_of_their_own(widget_kind):
+    class Controller:
+        def __init__(self):
+            self.metrics = CollectorRegistry()
+            Counter("own_things", "Things.", registry=self.metrics).inc(3)
+
+    controller = Controller()
+    assert isinstance(controller, Measured)
+    assert not isinstance(object(), Measured)
+    exposition = Exposition(
+        Metrics(),
+        ObjectStore([widget_kind]),
+        WorkQueue(),
+        measured=[controller],
+    )
+    assert samples(exposition.render())["own_things_total", ()] == 3
 
 
 async def test_metrics_say_what_they_are():

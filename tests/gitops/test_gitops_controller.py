@@ -346,8 +346,14 @@ async def test_suspend_stops_everything_and_resume_goes_on(
 
 
 async def test_requested_at_reads_the_source_before_the_interval(
-    engine: Any, remote: Any, cluster: Any, make_config_map: Any
+    engine: Any,
+    remote: Any,
+    cluster: Any,
+    make_config_map: Any,
+    monkeypatch: Any,
 ) -> None:
+    unwatched = "reconciler.gitops.controller.local_path"
+    monkeypatch.setattr(unwatched, lambda _spec: None)
     remote.commit({"a.yaml": make_config_map("a")})
     await engine.settle()
     remote.commit({"b.yaml": MODEL})

@@ -47,6 +47,7 @@ def test_an_event_becomes_a_message() -> None:
         {"regarding": None},
         {"eventTime": None},
         {"eventTime": "yesterday"},
+        {"action": "Step"},
     ],
 )
 def test_what_is_no_event_of_ours_is_left_out(broken) -> None:
