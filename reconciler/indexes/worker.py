@@ -79,7 +79,9 @@ def _build(
         asked.precision,
     )
     if asked.reranker is not None:
-        open_reranker(asked.reranker, asked.graphs, asked.device)
+        open_reranker(
+            asked.reranker, asked.graphs, asked.device, embedder.identity
+        )
     progress = _Progress(run)
     report = build(
         home.library,

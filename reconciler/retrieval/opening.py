@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.retrieval.cross_encoder import CrossEncoder
-from reconciler.retrieval.embedder import Embedder, HashingEmbedder, Precision
+from reconciler.retrieval.embedder import (
+    Embedder,
+    EmbedderError,
+    HashingEmbedder,
+    Precision,
+)
 from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.reranking import Reranker
 from reconciler.retrieval.sentence_embedder import BATCH, SentenceEmbedder
@@ -39,12 +44,25 @@ def open_embedder(
     return SentenceEmbedder(Path(model), graphs, device, batch, precision)
 
 
-def open_reranker(directory: Path, graphs: Path, device: str) -> Reranker:
+def open_reranker(
+    directory: Path, graphs: Path, device: str, embedder: str
+) -> Reranker:
     """The reranker of a directory: a trained one, or a CrossEncoder.
 
+    Args:
+        directory: the reranker.
+        graphs: where converted models are kept.
+        device: of OpenVINO.
+        embedder: identity of the index's embedder.
+
     Raises:
-        EmbedderError: the model or the device cannot be used.
+        EmbedderError: the model or the device cannot be used, or it was
+            trained with another embedder.
     """
-    if is_trained_reranker(directory):
-        return TrainedReranker(directory, device)
-    return CrossEncoder(directory, graphs, device)
+    if not is_trained_reranker(directory):
+        return CrossEncoder(directory, graphs, device)
+    trained = TrainedReranker(directory, device)
+    if not trained.fits(embedder):
+        msg = f"{directory} was trained with another embedder than the index "
+        raise EmbedderError(msg + "has: train it again with that one")
+    return trained

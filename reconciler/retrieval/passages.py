@@ -6,6 +6,8 @@ words; a title counts twice.
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import re
 import sqlite3
 import threading
@@ -36,6 +38,10 @@ CREATE VIRTUAL TABLE words USING fts5 (
 """
 _COLUMNS = "path, first, last, title, body"
 _WORD = re.compile(r"\w+")
+_KEPT_PATTERNS = 32
+
+Patterns = Sequence[str]
+"""Of paths of documents; none means all."""
 
 
 def write_passages(
@@ -62,6 +68,7 @@ class Passages:
     def __init__(self, path: Path) -> None:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._turn = threading.Lock()
+        self._matching: dict[tuple[str, ...], str] = {}
         self._database = sqlite3.connect(
             uri, uri=True, check_same_thread=False
         )
@@ -77,25 +84,25 @@ class Passages:
             for path, digest in self._rows("SELECT path, digest FROM file")
         }
 
-    def get(self, id_: int, paths: Sequence[str] = ()) -> Passage | None:
-        """The first passage of an id, in documents that `paths` let in."""
+    def get(self, id_: int, within: Patterns = ()) -> Passage | None:
+        """The first passage of an id, in documents that `within` lets in."""
         rows = self._rows(
             f"SELECT {_COLUMNS} FROM passage "  # noqa: S608 - constants
-            f"WHERE id = ?{_let_in(paths)} ORDER BY place LIMIT 1",
-            (id_, *paths),
+            f"WHERE id = ?{_let_in(within)} ORDER BY place LIMIT 1",
+            (id_, *self._let_in(within)),
         )
         return Passage(*rows[0]) if rows else None
 
-    def ids_in(self, paths: Sequence[str]) -> list[int]:
+    def ids_in(self, within: Patterns) -> list[int]:
         """Ids of the passages in documents that match one of some patterns.
 
         Args:
-            paths: as of SQLite's GLOB: `*` is any text, slashes too, `?` one
-                character, `[a-z]` one of a set.
+            within: as of fnmatch: `*` is any text, slashes too, `?` one
+                character, `[a-z]` one of a set, `[!a-z]` one of no set.
         """
         rows = self._rows(
-            f"SELECT DISTINCT id FROM passage WHERE 1{_let_in(paths)}",  # noqa: S608
-            paths,
+            f"SELECT DISTINCT id FROM passage WHERE 1{_let_in(within)}",  # noqa: S608
+            self._let_in(within),
         )
         return [id_ for (id_,) in rows]
 
@@ -109,7 +116,7 @@ class Passages:
         return [title for title, _ in rows]
 
     def with_words(
-        self, query: str, limit: int, paths: Sequence[str] = ()
+        self, query: str, limit: int, within: Patterns = ()
     ) -> list[int]:
         """Ids of the passages that fit the words of a query, best first."""
         words = list(dict.fromkeys(_WORD.findall(query.lower())))
@@ -118,11 +125,30 @@ class Passages:
         rows = self._rows(
             "SELECT passage.id FROM words "  # noqa: S608 - constants
             "JOIN passage ON passage.place = words.rowid "
-            f"WHERE words MATCH ?{_let_in(paths)} "
+            f"WHERE words MATCH ?{_let_in(within)} "
             "ORDER BY bm25(words, 2.0, 1.0), place LIMIT ?",
-            (_expression(words[:MAX_WORDS]), *paths, limit),
+            (_expression(words[:MAX_WORDS]), *self._let_in(within), limit),
         )
         return list(dict.fromkeys(id_ for (id_,) in rows))
+
+    def _let_in(self, within: Patterns) -> tuple[str, ...]:
+        """The value of that condition: the paths that match, as JSON.
+
+        Patterns come from whoever asks. Those of fnmatch take no more than
+        the product of the lengths of pattern and path, SQLite's GLOB can
+        take for ever.
+        """
+        if not within:
+            return ()
+        known = self._matching.get(tuple(within))
+        if known is None:
+            fits = re.compile("|".join(map(fnmatch.translate, within))).match
+            files = self._rows("SELECT path FROM file")
+            known = json.dumps([path for (path,) in files if fits(path)])
+            if len(self._matching) >= _KEPT_PATTERNS:
+                self._matching.clear()
+            self._matching[tuple(within)] = known
+        return (known,)
 
     def _rows(
         self, query: str, values: Sequence[object] = ()
@@ -147,11 +173,11 @@ class Passages:
         self.close()
 
 
-def _let_in(paths: Sequence[str]) -> str:
-    """A condition with one place for each pattern; none lets in all."""
-    if not paths:
+def _let_in(within: Patterns) -> str:
+    """A condition with a place for the list of paths; none lets in all."""
+    if not within:
         return ""
-    return f" AND ({' OR '.join(['passage.path GLOB ?'] * len(paths))})"
+    return " AND passage.path IN (SELECT value FROM json_each(?))"
 
 
 def _expression(words: Sequence[str]) -> str:

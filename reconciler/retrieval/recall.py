@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from reconciler.retrieval.arrays import Doubles, Floats, Metric
+from reconciler.retrieval.arrays import Doubles, Floats, Ids, Mask, Metric
 from reconciler.retrieval.index import ExactIndex
 
 _CHUNK_ROWS = 8192
+_CHUNK_KEYS = 1 << 22
+"""Queries times rows that are compared at once: 32 MiB."""
 _SLACK = 1e-6
 """Of a score, relative: what float32 rounding may move."""
 
@@ -24,6 +26,18 @@ def measured_recall(index: ExactIndex, queries: Floats, k: int) -> float:
         k: places that are compared, at least 1.
     """
     ids, rows = index.rows()
+    step = max(1, _CHUNK_KEYS // len(ids))
+    found = [
+        _found(index, queries[at : at + step], ids, rows, k)
+        for at in range(0, len(queries), step)
+    ]
+    return float(np.concatenate(found).mean())
+
+
+def _found(
+    index: ExactIndex, queries: Floats, ids: Ids, rows: Floats, k: int
+) -> Mask:
+    """Which places of each query hold a row that is near enough."""
     metric = Metric.named(index.metric)
     near = np.concatenate(
         [
@@ -41,7 +55,7 @@ def measured_recall(index: ExactIndex, queries: Floats, k: int) -> float:
     reached = np.take_along_axis(near, places, axis=1)
     reached[found < 0] = -np.inf  # an index that found fewer
     slack = _SLACK * np.maximum(np.abs(least), 1.0)
-    return float((reached >= (least - slack)[:, None]).mean())
+    return np.asarray(reached >= (least - slack)[:, None], np.uint8)
 
 
 def _keys(queries: Floats, rows: Floats, metric: Metric) -> Doubles:

@@ -103,6 +103,10 @@ def scan(
     """
     found, before = Scan(), known or {}
     for name, path in _named(roots):
+        legible = name.encode("utf-8", "replace").decode()
+        if legible != name:
+            found.skipped[legible] = "its name is not UTF-8"
+            continue
         try:
             data = _bytes(path)
         except (OSError, ValueError) as error:

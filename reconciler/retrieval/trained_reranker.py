@@ -69,6 +69,11 @@ class TrainedReranker:
         """The digest of the directory."""
         return self._digest
 
+    def fits(self, embedder: str) -> bool:
+        """Whether it was trained with that embedder, in any precision."""
+        ours = self.description.embedder.partition("-int8-")[0]
+        return ours == embedder.partition("-int8-")[0]
+
     def score(self, question: str, hits: Sequence[Hit]) -> Floats:
         """Relevance of each hit, in [0, 1], shape (hits,).
 

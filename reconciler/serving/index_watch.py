@@ -69,4 +69,4 @@ class IndexFleet:
         finally:
             self._tasks.pop(name, None)
             if not self.files.is_asked_for(name):
-                self.rollouts.pop(name, None)
+                self.rollouts.pop(name).unload()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,8 +137,12 @@ class Opener:
             OpeningError: it cannot be opened.
         """
         try:
-            searcher = self._open(desired)
-            return OpenIndex(desired, searcher, self._reranker_of(desired))
+            with ExitStack() as stack:
+                searcher = stack.enter_context(self._open(desired))
+                embedder = searcher.manifest.embedder
+                reranker = self._reranker_of(desired, embedder)
+                stack.pop_all()  # from here on it is closed by OpenIndex
+                return OpenIndex(desired, searcher, reranker)
         except _REFUSALS as error:
             raise OpeningError(str(error)) from error
         except ImportError as error:
@@ -179,12 +183,16 @@ class Opener:
         self._embedder = (wanted, made)
         return made
 
-    def _reranker_of(self, desired: DesiredIndex) -> Reranker | None:
+    def _reranker_of(
+        self, desired: DesiredIndex, embedder: str
+    ) -> Reranker | None:
         if desired.reranking is None:
             return None
         path = Path(desired.reranking.path)
-        wanted = (path, digest_of(path), desired.device)
+        wanted = (path, digest_of(path), desired.device, embedder)
         if self._reranker is None or self._reranker[0] != wanted:
-            made = open_reranker(path, Path(desired.graphs), desired.device)
+            made = open_reranker(
+                path, Path(desired.graphs), desired.device, embedder
+            )
             self._reranker = (wanted, made)
         return self._reranker[1]

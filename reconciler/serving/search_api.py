@@ -6,7 +6,7 @@ Errors have the shape of the completions API; nothing is ignored silently.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,7 +24,9 @@ class SearchFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    documents: list[str] = Field(min_length=1, max_length=MAX_PATTERNS)
+    documents: list[Annotated[str, Field(max_length=256)]] = Field(
+        min_length=1, max_length=MAX_PATTERNS
+    )
     """Patterns of their paths: ``*`` (slashes too), ``?``, ``[a-z]``."""
 
 

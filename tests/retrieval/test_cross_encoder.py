@@ -125,7 +125,7 @@ def test_the_graph_is_written_once_for_a_content(model, cache, monkeypatch):
         raise AssertionError("converted again")
 
     monkeypatch.setattr("reconciler.retrieval.cross_encoder._convert", refuse)
-    again = open_reranker(model, cache, "CPU")
+    again = open_reranker(model, cache, "CPU", "any")
     assert isinstance(again, CrossEncoder)
 
 

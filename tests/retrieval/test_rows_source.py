@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_what_is_no_row_is_named_and_the_others_are_found(tmp_path):
 def test_a_file_that_is_missing_is_said(tmp_path):
     with pytest.raises(SourceError, match="No such file"):
         Rows(tmp_path / "absent").scan(None)
+
+
+def test_a_name_that_is_not_utf8_is_left_out_and_said(tmp_path):
+    root = write_documents(tmp_path / "docs", 1)
+    odd = os.fsencode(root) + b"/\xff.md"
+    with open(odd, "w") as file:  # noqa: PTH123 - not for pathlib
+        file.write("# Odd\n\nSome text that is long enough to be indexed.\n")
+    report = build(Library(tmp_path / "index"), [root], Counting())
+    assert report.documents == 1
+    assert report.skipped == {"?.md": "its name is not UTF-8"}
+    assert fingerprint([root])
 
 
 def test_a_fingerprint_changes_with_the_documents_alone(tmp_path):

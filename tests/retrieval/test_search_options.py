@@ -39,6 +39,17 @@ def test_a_filter_lets_in_documents_by_their_path(docs, tmp_path, mode):
         assert searcher.search("subject", 20, mode, ("none/*",)) == []
 
 
+def test_no_pattern_takes_for_ever(docs, tmp_path):
+    library = Library(tmp_path / "index")
+    deep = docs / "/".join(["a" * 60] * 3)
+    write_documents(deep, 2)
+    build(library, [docs], Counting())
+    with Searcher(library, Counting()) as searcher:
+        hard = "*a" * 60 + "*b"
+        assert searcher.search("subject", 5, paths=(hard, "*[")) == []
+        assert searcher.search("subject", 5, paths=("*a" * 60 + "*",))
+
+
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 def test_every_metric_puts_the_nearest_first(docs, tmp_path, metric):
     library = Library(tmp_path / "index")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -121,7 +122,9 @@ async def test_a_reranker_orders_the_hits_unless_it_is_left_out(
 ):
     site.write(1)
     site.build()
-    train(lessons(), tmp_path / "reranker", "e")
+    identity = HashingEmbedder().identity
+    train(lessons(), tmp_path / "reranker", identity)
+    train(lessons(), tmp_path / "other", "another embedder")
     site.ask_for(Reranking(path=str(tmp_path / "reranker"), depth=20))
     await site.rollouts["docs"].converge()
     question = "question 7 is written"
@@ -134,6 +137,9 @@ async def test_a_reranker_orders_the_hits_unless_it_is_left_out(
     _, without = await site.post(query=question, k=5, rerank=False)
     assert not any(hit["reranked"] for hit in without["hits"])
     assert judged["hits"][0]["document"] == "d7.md"
+    site.ask_for(Reranking(path=str(tmp_path / "other"), depth=20))
+    await site.rollouts["docs"].converge()
+    assert "another embedder" in site.files.observed("docs").message
 
 
 def lessons():
@@ -253,6 +259,21 @@ async def test_files_of_a_retired_generation_are_closed_after_the_last_use(
     with old.lent() as alive:
         assert not alive
     assert rollout.current.generation == "000002"
+
+
+async def test_what_cannot_be_opened_leaves_no_file_open(site, tmp_path):
+    site.write(1)
+    site.build()
+    (tmp_path / "reranker").mkdir()
+    (tmp_path / "reranker/notes").write_text("no model")
+    rollout = site.ask_for(Reranking(path=str(tmp_path / "reranker"), depth=9))
+    await rollout.converge()
+    assert "no tokenizer.json" in site.files.observed("docs").message
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(3):
+        rollout._refused = None
+        await rollout.converge()
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 async def test_a_generation_that_cannot_be_opened_leaves_the_old_one(site):
