@@ -12,9 +12,17 @@ sources=()
 for package in numpy torch transformers aiohttp pydantic kopf; do
     [ -d "$site/$package" ] && sources+=(--in "$site/$package")
 done
-exec "$venv/bin/reconciler" --state "$state" search \
+"$venv/bin/reconciler" --state "$state" search \
     "${sources[@]}" --in docs --seconds "${SECONDS_TO_EMBED:-60}" -k 3 \
     "How do I compute the determinant of a matrix?" \
     "randomly set some activations to zero during training" \
     "wait until several coroutines are done, then close the HTTP session" \
     "What happens when an index file is damaged?"
+
+# The same documents, now with answers that are judged; the last question is
+# not for them. Exit code 3 says that one was not answered.
+"$venv/bin/reconciler" --state "$state" ask \
+    "${sources[@]}" --in docs --no-refresh \
+    "How do I compute the determinant of a matrix?" \
+    "What happens when an index file is damaged?" \
+    "Which wine goes with grilled fish?" || [ $? = 3 ]

@@ -43,6 +43,7 @@ class ExtractiveGenerator(Generator):
             Span(passage, start, end)
             for passage in evidence
             for start, end in spans(passage.body)
+            if says_more(passage.body[start:end], question)
         ]
         if not found:
             return []
@@ -62,3 +63,11 @@ class ExtractiveGenerator(Generator):
             )
             for i in best
         ]
+
+
+def says_more(sentence: str, question: str) -> bool:
+    """Whether a sentence is more than the question said again. Pure."""
+    asked = question.strip().rstrip("?!. ").lower()
+    if asked in sentence.lower():
+        return False
+    return bool(set(words(sentence)) - set(words(question)))

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from reconciler.retrieval.embedder import HashingEmbedder
-from reconciler.retrieval.selfrag.extractive import ExtractiveGenerator
+from reconciler.retrieval.selfrag.extractive import (
+    ExtractiveGenerator,
+    says_more,
+)
 from reconciler.retrieval.selfrag.features import coverage, pair_coverage
 from reconciler.retrieval.selfrag.queries import queries
 from reconciler.retrieval.selfrag.remembering import RememberingEmbedder
@@ -70,6 +73,19 @@ async def test_answers_are_the_nearest_sentences_word_for_word() -> None:
     assert found[0].spans[0].text == found[0].text
     assert found[0].likelihood >= found[1].likelihood
     assert await generator.generate("x", [passage("a", "Tiny.")], 2) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Sessions must be closed with close().", True),
+        ("How must sessions be closed?", False),
+        ('Ask: "when must sessions be closed?" and wait.', False),
+    ],
+)
+def test_the_question_said_again_is_no_answer(sentence, expected) -> None:
+    question = "When must sessions be closed?"
+    assert says_more(sentence, question) == expected
 
 
 def test_nothing_is_embedded_twice_while_it_is_remembered() -> None:
