@@ -15,6 +15,8 @@ from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.overlay import Edit, OverlayError, pinned
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.sops.keys import AgeKeys
+from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.stand_ins import built
 from reconciler.gitops.tree import Tree
 
@@ -50,6 +52,10 @@ PATCHED = {
     "patches: [{path: patch.yaml}]\n",
     "prod/patch.yaml": PATCH,
 }
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OPENER = Opener(
+    AgeKeys.of({"k.agekey": (EXAMPLES / "fleet.agekey").read_bytes()})
+)
 NONE: dict[str, str | None] = {}
 
 
@@ -65,7 +71,7 @@ def write(
 
     def build(given: Mapping[str, bytes]) -> Sequence[DesiredObject]:
         tree = Tree("r", given, overlay="prod")
-        return built(tree, Kustomize(), Builder("default"))
+        return built(tree, Kustomize(), Builder("default", opener=OPENER))
 
     model = ObjectId("prod", name, "reconciler.dev", "Model")
     edit = pinned(files, "prod", model, value, build, whole=whole)
@@ -82,6 +88,22 @@ def test_a_patch_of_the_overlay_is_where_it_belongs() -> None:
         "  promotion", "  generation: d-2\n  promotion"
     )
     assert files["base/model.yaml"] == MODEL.encode()
+
+
+def test_a_secret_beside_it_stays_encrypted() -> None:
+    secret = (EXAMPLES / "fleet/platform/hook.yaml").read_text()
+    edit, files = write(
+        {
+            **PATCHED,
+            "prod/kustomization.yaml": "namespace: prod\n"
+            "resources: [../base, hook.yaml]\n"
+            "patches: [{path: patch.yaml}]\n",
+            "prod/hook.yaml": secret,
+        }
+    )
+    assert edit.path == "prod/patch.yaml"
+    assert b"known-to-everyone" not in edit.data
+    assert files["prod/hook.yaml"] == secret.encode()
 
 
 def test_a_resource_of_the_overlay_itself() -> None:
