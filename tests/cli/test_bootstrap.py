@@ -94,7 +94,7 @@ def ssh(tmp_path: Path) -> Iterator[SshThread]:
 def test_from_nothing_and_again(
     bootstrap: Call, state: StateDirectory, name: str, tmp_path: Path
 ) -> None:
-    bare = tmp_path / "fleet.git"
+    bare = tmp_path / "our fleet.git"
     code, _, err = bootstrap(str(bare))
     assert (code, "--init" in err) == (1, True)
     code, out, _ = bootstrap(str(bare), "--init", "--dry-run")
@@ -199,6 +199,34 @@ def test_a_key_is_kept_where_the_user_says(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ssh.allow(Path(f"{file}.pub").read_text())
     assert bootstrap(*words)[0] == 0
+
+
+def test_a_secret_that_a_person_made_is_used_as_it_is(
+    bootstrap: Call,
+    state: StateDirectory,
+    name: str,
+    remote: Remote,
+    ssh: SshThread,
+) -> None:
+    values = {
+        "identity": ssh.server.identity("pass word").decode(),
+        "password": "pass word",
+        "known_hosts": ssh.server.known_hosts().decode(),
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"{name}-git", "namespace": "default"},
+        "stringData": values,
+    }
+    with Session(state.kubeconfig) as session:
+        session.run(session.client.apply(body))
+    before = live(state, f"{name}-git", "Secret")
+    code, out, _ = bootstrap(ssh.url(remote.home))
+    assert code == 0
+    assert "pass word" not in out
+    assert live(state, f"{name}-git", "Secret") == before
+    assert live(state, name) is not None
 
 
 def test_a_host_that_nobody_vouched_for_is_not_talked_to(

@@ -14,7 +14,9 @@ from reconciler.cli.errors import CommandError
 from reconciler.gitops.bootstrap import deploykey, hostkeys
 from reconciler.gitops.bootstrap.deploykey import DeployKey, DeployKeyError
 from reconciler.gitops.bootstrap.hostkeys import Host, HostKeyError
+from reconciler.gitops.credentials import CredentialsError, unlocked
 
+KEPT_THERE = "the Secret"
 PASSWORD = "GIT_PASSWORD"  # noqa: S105 - the name of a variable
 
 
@@ -49,7 +51,7 @@ def wanted(
         if scheme == "ssh":
             return _ssh(arguments, url, live)
         return _http(arguments, live)
-    except (DeployKeyError, HostKeyError) as error:
+    except (CredentialsError, DeployKeyError, HostKeyError) as error:
         raise CommandError(str(error)) from error
 
 
@@ -59,9 +61,12 @@ def _ssh(
     hosts = _known_hosts(arguments, Host.of(url), live)
     comment = f"reconciler-{arguments.namespace}-{arguments.name}"
     key, made, place = _key(arguments, live, comment)
-    values = {"identity": key.private, "known_hosts": hosts}
-    values["identity.pub"] = f"{key.public}\n".encode()
-    return Identity(values, key, made, place)
+    if live and place == KEPT_THERE:
+        values = dict(live)  # with its password, if a person made it
+    else:
+        values = {"identity": key.private}
+        values["identity.pub"] = f"{key.public}\n".encode()
+    return Identity(values | {"known_hosts": hosts}, key, made, place)
 
 
 def _key(
@@ -80,8 +85,10 @@ def _key(
         key, made = deploykey.kept(file, comment, dry_run=dry)
         return key, made, str(file)
     if live and live.get("identity"):
-        key = deploykey.read(live["identity"], comment)
-        return key, False, "the Secret"
+        private, password = live["identity"], live.get("password")
+        if password:
+            private = unlocked(private, password)
+        return deploykey.read(private, comment), False, KEPT_THERE
     return deploykey.generate(comment), True, "the Secret only"
 
 

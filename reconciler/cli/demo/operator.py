@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -107,7 +109,9 @@ def clean(state: StateDirectory) -> None:
     from reconciler.cli.up import stop_processes
     from reconciler.cli.wiring import node_of
 
-    with exclusive(root, "`reconciler demo`"):
+    # The screen tells of what is played, and not of an earlier time.
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with exclusive(root, "`reconciler demo`"), quiet:
         stop_processes(node_of(state))
     for directory, _, _ in os.walk(root):
         Path(directory).chmod(0o700)  # stored generations are read-only
