@@ -298,6 +298,12 @@ async def test_a_field_that_another_manager_took_is_left_to_it(
     source = {"directory": {"path": str(folder)}, "interval": "1s"}
     with pytest.raises(InvalidError, match="identifies an object"):
         await operator.follow(source | {"ignore": [{"paths": ["/kind"]}]})
+    git = {"url": "https://git.example.org/x", "recurseSubmodules": True}
+    with pytest.raises(InvalidError, match="choose it or git.recurseSub"):
+        await operator.follow({"git": git, "writeBack": {"enabled": True}})
+    git = {"url": "https://git.example.org/x", "sparseCheckout": ["/etc"]}
+    with pytest.raises(InvalidError, match="sparseCheckout"):
+        await operator.follow({"git": git})
     common = {"labels": {"reconciler.dev/repository": "other"}}
     with pytest.raises(InvalidError, match="whose an object is"):
         await operator.follow(source | {"commonMetadata": common})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from reconciler.gitops.credentials import Credentials, CredentialsError
 from reconciler.gitops.git import Git, GitError
 from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.submodules import Submodules
+from reconciler.gitops.tree import SourceError
 from tests.gitops.ssh_server import SshServer
 
 asyncssh = pytest.importorskip("asyncssh")
@@ -108,3 +111,36 @@ async def test_a_server_that_went_away_comes_back(
     await server.start()
     head = remote.commit({"a.yaml": "2"})
     assert await asyncio.to_thread(mirror.fetch) == head
+
+
+@pytest.mark.parametrize("other_host", [False, True])
+async def test_a_submodule_over_ssh_needs_the_same_host_and_its_key(
+    server: SshServer,
+    remote: Any,
+    make_remote: Any,
+    tmp_path: Path,
+    other_host: bool,
+) -> None:
+    inner = make_remote(tmp_path / "inner", bare=True)
+    pinned = inner.commit({"b.yaml": "2"})
+    url = "../../inner/bare.git"
+    if other_host:
+        url = f"ssh://git@localhost:{server.port}{inner.home}"
+    remote.write({".gitmodules": f'[submodule "s"]\npath=sub\nurl={url}\n'})
+    entry = f"160000,{pinned},sub"
+    remote.git("update-index", "--add", "--cacheinfo", entry)
+    remote.git("add", ".gitmodules")
+    remote.git("commit", "-q", "-m", "link")
+    remote.publish()
+    plain = mirror_of(server, remote, tmp_path)
+    modules = Submodules(plain.git, tmp_path / "m" / "modules")
+    mirror = replace(plain, modules=modules)
+    head = await asyncio.to_thread(mirror.fetch)
+    if other_host:
+        only = "submodule sub: credentials are for 127.0.0.1 only"
+        with pytest.raises(SourceError, match=only):
+            await asyncio.to_thread(mirror.export, head, ".")
+        return
+    tree = await asyncio.to_thread(mirror.export, head, ".")
+    assert tree.files == {"sub/b.yaml": b"2"}
+    assert len(server.commands) == 2
