@@ -15,6 +15,7 @@ from reconciler.gitops.kustomize import Kustomize
 from reconciler.gitops.manifest import DesiredObject, ObjectId
 from reconciler.gitops.overlay import Edit, OverlayError, pinned
 from reconciler.gitops.promotion import Promotion
+from reconciler.gitops.stand_ins import built
 from reconciler.gitops.tree import Tree
 
 pytestmark = pytest.mark.skipif(
@@ -63,8 +64,8 @@ def write(
     files = {k: v.encode() for k, v in texts.items() if v is not None}
 
     def build(given: Mapping[str, bytes]) -> Sequence[DesiredObject]:
-        rendered = Kustomize().files(Tree("r", given, overlay="prod"))
-        return Builder("default").build(rendered, given)
+        tree = Tree("r", given, overlay="prod")
+        return built(tree, Kustomize(), Builder("default"))
 
     model = ObjectId("prod", name, "reconciler.dev", "Model")
     edit = pinned(files, "prod", model, value, build, whole=whole)
