@@ -99,7 +99,7 @@ class IndexRollout:
         try:
             opened = await asyncio.to_thread(self._opener.open, desired)
         except OpeningError as error:
-            _LOG.warning("index %s: %s", self.name, error)
+            _LOG.warning("index %s: %s", self.name, str(error))
             at = time.monotonic() + RETRY_SECONDS
             self._refused = _Refused(wanted, str(error), at)
             self._report("Failed", str(error), error.damaged)
