@@ -132,7 +132,10 @@ class Promoter:
         if branch is None or not _those(decided, Decision.WRITE):
             return replace(self._judged(state, decided), branch=branch)
         try:
-            found = await self.threads.run(self._look, branch, revision)
+            opened = frozenset(p.token for p, _ in decided)
+            found = await self.threads.run(
+                self._look, branch, revision, opened
+            )
         except SourceError as error:
             problem = Problem("ProposalUnreadable", str(error))
             return replace(state, branch=branch, problem=problem)
@@ -143,7 +146,9 @@ class Promoter:
         ]
         return replace(self._judged(state, decided), branch=branch)
 
-    def _look(self, branch: str, revision: str) -> Proposals:
+    def _look(
+        self, branch: str, revision: str, opened: frozenset[str]
+    ) -> Proposals:
         """The branch of proposals, asked for once for a read of the source."""
         source, memory = self.memory.source, self.memory
         asked = (branch, revision, source.read_at)
@@ -155,9 +160,12 @@ class Promoter:
         settings = self.desired.spec.write_back
         with source.alone():
             head = commit_of(revision)
-            found = proposals_in(mirror, branch, head, settings)
-        for token, commit in found.tokens.items():
-            memory.records.add_promotion(token, commit, HEADS + branch)
+            found = proposals_in(
+                mirror, branch, head, settings, opened.__contains__
+            )
+        for token in opened & set(found.tokens):  # we were killed after a push
+            commit, ref = found.tokens[token], HEADS + branch
+            memory.records.add_promotion(token, commit, ref)
         memory.proposals = (asked, found)
         return found
 
@@ -260,10 +268,9 @@ class Promoter:
         if committer is None:
             return {}
         records, ref = self.memory.records, HEADS + branch
-        known = {
-            p.token for p in promotions if records.pushed_to(p.token, ref)
-        }
-        proposer = Proposer(committer, branch, known.__contains__)
+        proposer = Proposer(
+            committer, branch, lambda token: records.pushed_to(token, ref)
+        )
         with self.memory.source.alone():
             made = proposer.write(promotions)
         for token, commit in made.items():

@@ -2,8 +2,8 @@
 
 The branch is the followed one plus a commit for each open promotion. As long
 as only we committed to it, it is made anew from the followed branch when a
-promotion comes in; from the first commit of a person on, ours go on top of
-theirs until all of it is merged.
+promotion comes in; from the first commit of somebody else on, ours go on top
+of theirs until all of it is merged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Proposals:
     """Token of a promotion in it to the commit."""
 
     shared: bool = False
-    """Whether people committed to it, and not all of that is merged."""
+    """Whether somebody else committed to it, a person or another
+    ConfigRepository, and not all of that is merged."""
 
     def decide(
         self, promotion: Promotion, decision: Decision, *, known: bool
@@ -58,7 +59,11 @@ class Proposals:
 
 
 def proposals_in(
-    mirror: Mirror, branch: str, followed: str, settings: WriteBack
+    mirror: Mirror,
+    branch: str,
+    followed: str,
+    settings: WriteBack,
+    own: Callable[[str], bool],
 ) -> Proposals:
     """Bring the branch of proposals here and look at it.
 
@@ -67,6 +72,8 @@ def proposals_in(
         branch: name of the branch of proposals.
         followed: commit of the followed branch.
         settings: who we are in commits.
+        own: whether we made the promotion with that token; another
+            ConfigRepository may use the same branch.
 
     Raises:
         GitError: the remote or the history cannot be read.
@@ -89,7 +96,8 @@ def proposals_in(
             tokens.setdefault(token, sha)
         ours = who == [settings.author_name, settings.author_email]
         single = len(parents.split()) == 1
-        foreign = foreign or token is None or not (ours and single)
+        made = ours and single and token is not None and own(token)
+        foreign = foreign or not made
     shared = foreign and not _merged(mirror, followed, head)
     return Proposals(head, tokens, shared)
 
@@ -140,6 +148,7 @@ class Proposer:
                 self.branch,
                 head,
                 self.committer.settings,
+                self.known,
             )
             missing = self._todo(head, found, promotions)
             if not missing:

@@ -349,3 +349,26 @@ async def test_a_model_that_people_took_out_of_the_branch(
 def test_the_token_of_a_message() -> None:
     assert token_of(SECOND.message()) == SECOND.token
     assert token_of("Change\n\nx Reconciler-Promotion: a/b/c") is None
+
+
+async def test_two_repositories_share_a_branch(
+    fleet: Fleet, types: Any, tmp_path: Path
+) -> None:
+    """Each leaves alone what the other proposed."""
+    spec = {**fleet.engine.raw["spec"], "path": "chat"}
+    fleet.remote.commit({"chat.yaml": None, "chat/chat.yaml": CHAT})
+    cluster = types["Cluster"]()
+    engine = types["Engine"](cluster, tmp_path / "other", spec)
+    other = Fleet(engine, fleet.remote)
+    fleet.open, other.open = [SECOND], [OTHER]
+    await fleet.settle()
+    await other.settle()
+    both = ["default/docs/docs-2", "default/chat/chat-5"]
+    assert fleet.tokens() == both
+    fleet.open = [THIRD]
+    await fleet.settle()
+    await other.settle()
+    assert fleet.tokens() == [*both, "default/docs/docs-3"]
+    assert "generation: docs-3" in fleet.show("docs.yaml")
+    assert fleet.engine.cluster.annotated == []
+    assert cluster.annotated == []

@@ -244,6 +244,30 @@ async def test_we_do_not_vouch_for_what_nobody_signed(
     assert it.pin is None
 
 
+async def test_proposals_are_signed_and_vouch_for_nobody_else(
+    fleet: Any, ada: SshPerson, bot: SshPerson
+) -> None:
+    it = fleet(bot_pub=bot.public)
+    it.engine.raw["spec"]["writeBack"]["push"] = {"branch": "next"}
+    it.secret("bot", identity=bot.key.read_text())
+    sign_commit(it.remote, ada, {"docs.yaml": MODEL})
+    await it.engine.settle()
+    assert it.told()[0] == "Proposed"
+    signed = it.remote.ask("cat-file", "commit", "next")
+    assert "BEGIN SSH SIGNATURE" in signed
+    it.remote.git("fetch", "-q", "origin")
+    it.remote.git("checkout", "-q", "-B", "theirs", "origin/next")
+    it.remote.git("commit", "-q", "--allow-empty", "-m", "unsigned")
+    it.remote.git("push", "-q", "origin", "theirs:next")
+    head = it.remote.ask("rev-parse", "next")
+    it.open = [SECOND, Promotion("default", "docs", "docs-3")]
+    it.engine.wait()
+    await it.engine.settle()
+    assert it.told()[0] == "VerificationError"
+    assert it.remote.ask("rev-parse", "next") == head
+    assert it.engine.condition()["status"] == "True"
+
+
 async def test_a_missing_key_holds_up_commits_and_nothing_else(
     fleet: Any, ada: SshPerson, make_config_map: Any
 ) -> None:
