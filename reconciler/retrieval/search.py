@@ -90,6 +90,11 @@ class Searcher:
             raise DamagedError(str(error)) from error
         self._passages = Passages(home / PASSAGES)
 
+    @property
+    def embedder(self) -> Embedder:
+        """What questions are embedded with."""
+        return self._embedder
+
     def search(
         self,
         question: str,

@@ -1,4 +1,4 @@
-"""The HTTP endpoint: /healthz, /v1/models, /v1/completions, /v1/search."""
+"""The HTTP endpoint: /healthz and what is below /v1."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from reconciler.corpus.question import render_text
 from reconciler.serving.admission import Admission
+from reconciler.serving.answer_endpoint import AnswerEndpoint
 from reconciler.serving.completions import (
     MAX_BODY_BYTES,
     ApiError,
@@ -61,6 +62,7 @@ class Api:
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/completions", self.completions)
         app.router.add_post("/v1/search", self.search.handle)
+        app.router.add_post("/v1/answer", AnswerEndpoint(self.search).handle)
         return app
 
     async def healthz(self, _request: web.Request) -> web.Response:

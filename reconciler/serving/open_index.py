@@ -24,6 +24,8 @@ from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.opening import open_embedder, open_reranker
 from reconciler.retrieval.reranking import Ranked, Reranker, reranked
 from reconciler.retrieval.search import Mode, Searcher
+from reconciler.retrieval.selfrag.assembly import assembled
+from reconciler.retrieval.selfrag.loop import SelfRag
 from reconciler.serving.index_documents import DesiredIndex
 
 _REFUSALS = (
@@ -120,6 +122,18 @@ class OpenIndex:
             question.text, depth, question.mode, question.paths
         )
         return reranked(question.text, hits, reranker)[: question.k]
+
+    def self_rag(self, seconds: float) -> SelfRag:
+        """Self-RAG over this generation, with the critics of the package.
+
+        Args:
+            seconds: that it may take.
+
+        Raises:
+            PartError: the critics do not know this embedder.
+        """
+        searcher = self._searcher
+        return assembled(searcher, searcher.embedder, seconds=seconds)
 
 
 @dataclass

@@ -41,7 +41,8 @@ class SearchEndpoint:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
         asked = parse_search(await body_of(request))
-        rollout = self._rollout(asked)
+        rollout = self.rollout(asked.index)
+        _require_open(rollout, asked)
         started = time.perf_counter()
 
         def work(_gone: Callable[[], bool]) -> Answer:
@@ -66,25 +67,39 @@ class SearchEndpoint:
         """Start nothing more."""
         self.admission.close()
 
-    def _rollout(self, asked: SearchRequest) -> IndexRollout:
-        rollout = self.rollouts.get(asked.index)
+    def rollout(self, index: str) -> IndexRollout:
+        """The index of a name.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        rollout = self.rollouts.get(index)
         if rollout is None:
             raise ApiError(
                 404,
-                f"the index {asked.index} does not exist",
+                f"the index {index} does not exist",
                 param="index",
                 code="index_not_found",
             )
-        _require_open(rollout, asked)
         return rollout
 
 
-def _require_open(rollout: IndexRollout, asked: SearchRequest) -> OpenIndex:
+def require_current(rollout: IndexRollout, index: str) -> OpenIndex:
+    """The generation that answers.
+
+    Raises:
+        ApiError: 503, none is loaded yet.
+    """
     current = rollout.current
     if current is None:
         raise ApiError(
-            503, f"{asked.index} is not loaded yet", "server_error", "index"
+            503, f"{index} is not loaded yet", "server_error", "index"
         )
+    return current
+
+
+def _require_open(rollout: IndexRollout, asked: SearchRequest) -> OpenIndex:
+    current = require_current(rollout, asked.index)
     if asked.rerank and not current.reranks:
         raise ApiError(
             400,

@@ -37,11 +37,11 @@ def head(names, bias=0.0, **weights) -> Head:
     )
 
 
-def heads() -> Heads:
+def heads(dim: int = 64) -> Heads:
     return Heads(
         embedder="hashed-features",
-        need=head([f"d{i}" for i in range(64)], bias=2.0),
-        relevance=head(RELEVANCE, coverage=4.0),
+        need=head([f"d{i}" for i in range(dim)], bias=2.0),
+        relevance=head(RELEVANCE, bias=-1.0, coverage=4.0),
         support=head(SUPPORT, coverage=4.0, unknownNumbers=-9.0),
         usefulness=head(USEFULNESS, coverage=4.0),
         weights=(0.25, 0.25, 0.25, 0.25),
