@@ -23,15 +23,30 @@ cdef extern from "layout.hpp" namespace "reconciler" nogil:
         const float* scale
         const float* inverse_norm
         const float* residual
+        const float* rest
         const float* norm
         const float* half_square
+        const float* rest_scale
+        const float* rest_residual
         const float* low_scale
+        const float* low_rest_scale
         const float* low_residual
+    cdef cppclass CBasis "reconciler::Basis":
+        CBasis()
+        const float* matrix
+        double error
+        size_t head
     cdef struct Codes:
-        const uint8_t* high
+        const uint8_t* head
+        const uint8_t* rest
         const uint8_t* low
         Side side
         double unit
+        CBasis basis
+    cdef struct Clusters:
+        const float* centres
+        const int64_t* starts
+        size_t count
     cdef cppclass SegmentView:
         const float* rows
         const int64_t* ids
@@ -39,9 +54,11 @@ cdef extern from "layout.hpp" namespace "reconciler" nogil:
         const uint8_t* alive
         size_t count
         Codes codes
+        Clusters clusters
     size_t coded_dim(size_t)
     const size_t kMinCodedDim
     const size_t kMaxDim
+    const size_t kSideArrays
 
 cdef extern from "kernels.hpp" namespace "reconciler" nogil:
     cdef struct Kernels:
@@ -57,18 +74,23 @@ cdef extern from "pool.hpp" namespace "reconciler" nogil:
 
 cdef extern from "codes.hpp" namespace "reconciler" nogil:
     cdef struct CodeArrays:
-        uint8_t* high
+        uint8_t* head
+        uint8_t* rest
         uint8_t* low
         float* scale
         float* inverse_norm
         float* residual
+        float* rest_size
         float* norm
         float* half_square
+        float* rest_scale
+        float* rest_residual
         float* low_scale
+        float* low_rest_scale
         float* low_residual
     void row_norms(const float*, size_t, size_t, double*) except +
     double encode_rows(const float*, const double*, size_t, size_t, Metric,
-                       const CodeArrays&, CPool&) except +
+                       const CBasis&, const CodeArrays&, CPool&) except +
 
 cdef extern from "rounding.hpp" namespace "reconciler" nogil:
     float saturate(double) noexcept
@@ -86,7 +108,7 @@ cdef extern from "query.hpp" namespace "reconciler" nogil:
     cdef cppclass Query:
         Query(const float*, size_t, Metric, Best) except +
     vector[uint8_t] c_bounds_hold "reconciler::bounds_hold"(
-        const Query&, const SegmentView&) except +
+        Query&, const SegmentView&) except +
 
 cdef extern from "search.hpp" namespace "reconciler" nogil:
     cdef cppclass Index:
@@ -124,6 +146,7 @@ cdef extern from "verdicts.hpp" namespace "reconciler" nogil:
 
 MIN_CODED_DIM = kMinCodedDim
 MAX_DIM = kMaxDim
+SIDE_ARRAYS = kSideArrays
 
 
 def isa_levels():
@@ -171,6 +194,8 @@ def norms(const float[:, ::1] rows, double[::1] out):
     """Fill out with the Euclidean norm of every row."""
     if out.shape[0] != rows.shape[0]:
         raise ValueError("one norm for each row")
+    if <size_t>rows.shape[1] > kMaxDim:
+        raise ValueError(f"more than {kMaxDim} dimensions")
     with nogil:
         row_norms(&rows[0, 0], rows.shape[0], rows.shape[1], &out[0])
 
@@ -179,15 +204,54 @@ cdef size_t _padded(size_t count) noexcept nogil:
     return (count + 15) // 16 * 16
 
 
-cdef _check_codes(size_t count, size_t dim, const uint8_t[::1] high,
-                  const uint8_t[::1] low, const float[:, ::1] side):
+cdef class Basis:
+    """How vectors are rotated before they are coded.
+
+    matrix is of shape (dim, coded dim) and stays as it is; None: a fixed
+    transform. head is how many of the rotated dimensions come first. error
+    is at least the norm of matrix @ matrix.T - 1 (native/src/rotation.hpp).
+
+    Raises:
+        ValueError: shapes do not fit, or the matrix is not nearly orthogonal.
+    """
+
+    cdef CBasis basis
+    cdef size_t dim
+    cdef object kept
+
+    def __cinit__(self, size_t dim, const float[:, ::1] matrix=None,
+                  size_t head=0, double error=0.0):
+        cdef size_t coded = coded_dim(dim)
+        if dim < kMinCodedDim or dim > kMaxDim:
+            raise ValueError(f"no codes of {dim} dimensions")
+        self.dim = dim
+        self.basis.head = coded
+        if matrix is None:
+            return
+        if (<size_t>matrix.shape[0] != dim
+                or <size_t>matrix.shape[1] != coded):
+            raise ValueError(f"the matrix must be of shape {(dim, coded)}")
+        if head == 0 or head > coded or head % 32 != 0:
+            raise ValueError(f"a head of {head} of {coded} dimensions")
+        if not 0.0 <= error <= 1.0 / 1024:
+            raise ValueError("the matrix is not nearly orthogonal")
+        self.kept = matrix
+        self.basis.matrix = &matrix[0, 0]
+        self.basis.head = head
+        self.basis.error = error
+
+
+cdef _check_codes(size_t count, size_t dim, Basis basis, const uint8_t[::1] head,
+                  const uint8_t[::1] rest, const uint8_t[::1] low,
+                  const float[:, ::1] side):
     cdef size_t coded = coded_dim(dim)
+    cdef size_t first = basis.basis.head
     if (
-        dim < kMinCodedDim
-        or dim > kMaxDim
-        or <size_t>high.shape[0] != _padded(count) * coded // 2
-        or <size_t>low.shape[0] != count * coded // 2
-        or side.shape[0] != 7
+        basis.dim != dim
+        or <size_t>head.shape[0] != _padded(count) * first // 2
+        or <size_t>rest.shape[0] != count * ((coded - first) // 2)
+        or <size_t>low.shape[0] != count * (coded // 2)
+        or <size_t>side.shape[0] != kSideArrays
         or <size_t>side.shape[1] != _padded(count)
     ):
         raise ValueError("the codes do not have the shape of the rows")
@@ -200,29 +264,35 @@ cdef Metric _metric(int number) except *:
 
 
 def encode(const float[:, ::1] rows, const double[::1] lengths, int metric,
-           uint8_t[::1] high, uint8_t[::1] low, float[:, ::1] side,
-           Pool pool not None):
+           Basis basis not None, uint8_t[::1] head, uint8_t[::1] rest,
+           uint8_t[::1] low, float[:, ::1] side, Pool pool not None):
     """Fill the code arrays (zeroed by the caller) and return their unit."""
     cdef size_t count = rows.shape[0]
     cdef size_t dim = rows.shape[1]
     cdef Metric kind = _metric(metric)
-    _check_codes(count, dim, high, low, side)
+    _check_codes(count, dim, basis, head, rest, low, side)
     if <size_t>lengths.shape[0] != count:
         raise ValueError("one norm for each row")
+    cdef bint parted = rest.shape[0] > 0
     cdef CodeArrays out
-    out.high = &high[0]
+    out.head = &head[0]
+    out.rest = &rest[0] if parted else NULL
     out.low = &low[0]
     out.scale = &side[0, 0]
     out.inverse_norm = &side[1, 0]
     out.residual = &side[2, 0]
-    out.norm = &side[3, 0] if metric != 0 else NULL
-    out.half_square = &side[4, 0] if metric == 2 else NULL
-    out.low_scale = &side[5, 0]
-    out.low_residual = &side[6, 0]
+    out.rest_size = &side[3, 0] if parted else NULL
+    out.norm = &side[4, 0] if metric != 0 else NULL
+    out.half_square = &side[5, 0] if metric == 2 else NULL
+    out.rest_scale = &side[6, 0]
+    out.rest_residual = &side[7, 0]
+    out.low_scale = &side[8, 0]
+    out.low_rest_scale = &side[9, 0]
+    out.low_residual = &side[10, 0]
     cdef double unit
     with nogil:
-        unit = encode_rows(&rows[0, 0], &lengths[0], count, dim, kind, out,
-                           pool.pool.get()[0])
+        unit = encode_rows(&rows[0, 0], &lengths[0], count, dim, kind,
+                           basis.basis, out, pool.pool.get()[0])
     return unit
 
 
@@ -233,10 +303,12 @@ cdef class Segment:
     cdef size_t dim
     cdef int metric
     cdef object kept
+    cdef object clusters
 
     def __cinit__(self, const float[:, ::1] rows, const int64_t[::1] ids,
-                  const double[::1] lengths, int metric, high=None, low=None,
-                  side=None, double unit=1.0):
+                  const double[::1] lengths, int metric, Basis basis=None,
+                  head=None, rest=None, low=None, side=None,
+                  double unit=1.0):
         cdef size_t count = rows.shape[0]
         if <size_t>ids.shape[0] != count or (
             <size_t>lengths.shape[0] != count
@@ -245,30 +317,65 @@ cdef class Segment:
         _metric(metric)
         self.dim = rows.shape[1]
         self.metric = metric
-        self.kept = (rows, ids, lengths, high, low, side)
+        self.kept = (rows, ids, lengths, basis, head, rest, low, side)
         self.view.rows = &rows[0, 0]
         self.view.ids = &ids[0]
         self.view.norms = &lengths[0]
         self.view.alive = NULL
         self.view.count = count
-        self.view.codes.high = NULL
-        if high is not None:
-            self._set_codes(high, low, side, unit)
+        self.view.codes.head = NULL
+        if basis is not None:
+            self._set_codes(basis, head, rest, low, side, unit)
 
-    cdef _set_codes(self, const uint8_t[::1] high, const uint8_t[::1] low,
+    cdef _set_codes(self, Basis basis, const uint8_t[::1] head,
+                    const uint8_t[::1] rest, const uint8_t[::1] low,
                     const float[:, ::1] side, double unit):
-        _check_codes(self.view.count, self.dim, high, low, side)
+        _check_codes(self.view.count, self.dim, basis, head, rest, low, side)
+        cdef bint parted = rest.shape[0] > 0
         cdef Codes* codes = &self.view.codes
-        codes.high = &high[0]
+        codes.basis = basis.basis
+        codes.head = &head[0]
+        codes.rest = &rest[0] if parted else NULL
         codes.low = &low[0]
         codes.unit = unit
         codes.side.scale = &side[0, 0]
         codes.side.inverse_norm = &side[1, 0]
         codes.side.residual = &side[2, 0]
-        codes.side.norm = &side[3, 0] if self.metric != 0 else NULL
-        codes.side.half_square = &side[4, 0] if self.metric == 2 else NULL
-        codes.side.low_scale = &side[5, 0]
-        codes.side.low_residual = &side[6, 0]
+        codes.side.rest = &side[3, 0] if parted else NULL
+        codes.side.norm = &side[4, 0] if self.metric != 0 else NULL
+        codes.side.half_square = &side[5, 0] if self.metric == 2 else NULL
+        codes.side.rest_scale = &side[6, 0]
+        codes.side.rest_residual = &side[7, 0]
+        codes.side.low_scale = &side[8, 0]
+        codes.side.low_rest_scale = &side[9, 0]
+        codes.side.low_residual = &side[10, 0]
+
+
+    def set_clusters(self, const float[:, ::1] centres,
+                     const int64_t[::1] starts):
+        """Say which rows are alike: those from starts[i] to starts[i + 1].
+
+        centres has one column for each, and columns to fill up a multiple of
+        32. To be called before the first search.
+
+        Raises:
+            ValueError: shapes do not fit, or starts do not rise from 0 to
+                the number of rows.
+        """
+        cdef Py_ssize_t count = starts.shape[0] - 1
+        cdef Py_ssize_t i
+        if (count < 1 or <size_t>centres.shape[0] != self.dim
+                or <size_t>centres.shape[1] != coded_dim(count)):
+            raise ValueError("the clusters do not have the shape of the rows")
+        if starts[0] != 0 or <size_t>starts[count] != self.view.count:
+            raise ValueError("clusters that are not all rows")
+        for i in range(count):
+            if starts[i] > starts[i + 1]:
+                raise ValueError(f"starts fall at cluster {i}")
+        self.clusters = (centres, starts)
+        self.view.clusters.centres = &centres[0, 0]
+        self.view.clusters.starts = &starts[0]
+        self.view.clusters.count = count
 
 
 cdef _fill(Index* index, list segments, list alive, size_t dim, int metric):

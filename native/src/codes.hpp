@@ -8,16 +8,21 @@ namespace reconciler {
 
 // Where the codes go; arrays as Side and Codes describe them, whole blocks
 // long and zeroed by the caller. norm and half_square may be nullptr where
-// the metric needs none.
+// the metric needs none, those of the rest where the basis has none.
 struct CodeArrays {
-  std::uint8_t* high;
+  std::uint8_t* head;
+  std::uint8_t* rest;
   std::uint8_t* low;
   float* scale;
   float* inverse_norm;
   float* residual;
+  float* rest_size;
   float* norm;
   float* half_square;
+  float* rest_scale;
+  float* rest_residual;
   float* low_scale;
+  float* low_rest_scale;
   float* low_residual;
 };
 
@@ -27,7 +32,7 @@ void row_norms(const float* rows, std::size_t count, std::size_t dim,
 
 // Fills the arrays and returns the segment's unit.
 double encode_rows(const float* rows, const double* norms, std::size_t count,
-                   std::size_t dim, Metric metric, const CodeArrays& out,
-                   Pool& pool);
+                   std::size_t dim, Metric metric, const Basis& basis,
+                   const CodeArrays& out, Pool& pool);
 
 }  // namespace reconciler

@@ -2,42 +2,57 @@
 #include <immintrin.h>
 
 #include "kernels_generic.hpp"
+#include "project.hpp"
 
 namespace reconciler {
 namespace {
 
 __m256d widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 
+// Adds the lanes as sum_lanes does.
+double sum_registers(const __m256d* sums) {
+  __m256d halves[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    halves[i] = _mm256_add_pd(sums[i], sums[i + 4]);
+  }
+  const __m256d four = _mm256_add_pd(_mm256_add_pd(halves[0], halves[2]),
+                                     _mm256_add_pd(halves[1], halves[3]));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four),
+                                 _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two))) + 0.0;
+}
+
 template <typename Term>
-double sum_terms(const float* a, const float* b, std::size_t dim, Term term) {
+double sum_terms(const double* a, const float* b, std::size_t dim, Term term) {
   __m256d sums[8];
   for (auto& sum : sums) sum = _mm256_setzero_pd();
   std::size_t j = 0;
   for (; j + kLanes <= dim; j += kLanes) {
     for (std::size_t i = 0; i < 8; ++i) {
-      sums[i] = term(widen(a + j + 4 * i), widen(b + j + 4 * i), sums[i]);
+      sums[i] = term(_mm256_loadu_pd(a + j + 4 * i), widen(b + j + 4 * i),
+                     sums[i]);
     }
   }
   if (j < dim) {
-    float left[kLanes] = {}, right[kLanes] = {};
-    std::memcpy(left, a + j, (dim - j) * sizeof(float));
+    double left[kLanes] = {};
+    float right[kLanes] = {};
+    std::memcpy(left, a + j, (dim - j) * sizeof(double));
     std::memcpy(right, b + j, (dim - j) * sizeof(float));
     for (std::size_t i = 0; i < 8; ++i) {
-      sums[i] = term(widen(left + 4 * i), widen(right + 4 * i), sums[i]);
+      sums[i] = term(_mm256_loadu_pd(left + 4 * i), widen(right + 4 * i),
+                     sums[i]);
     }
   }
-  alignas(32) double lanes[kLanes];
-  for (std::size_t i = 0; i < 8; ++i) _mm256_store_pd(lanes + 4 * i, sums[i]);
-  return sum_lanes(lanes);
+  return sum_registers(sums);
 }
 
-double dot(const float* a, const float* b, std::size_t dim) {
+double dot(const double* a, const float* b, std::size_t dim) {
   return sum_terms(a, b, dim, [](__m256d x, __m256d y, __m256d sum) {
     return _mm256_fmadd_pd(x, y, sum);
   });
 }
 
-double square_distance(const float* a, const float* b, std::size_t dim) {
+double square_distance(const double* a, const float* b, std::size_t dim) {
   return sum_terms(a, b, dim, [](__m256d x, __m256d y, __m256d sum) {
     const __m256d t = _mm256_sub_pd(x, y);
     return _mm256_add_pd(sum, _mm256_mul_pd(t, t));
@@ -90,27 +105,27 @@ void scan_half(const std::uint8_t* block, std::size_t groups,
 }
 
 template <std::size_t kQueries>
-void scan_queries(const std::uint8_t* high, std::size_t groups,
+void scan_queries(const std::uint8_t* head, std::size_t groups,
                   std::size_t blocks, const std::int8_t* const* queries,
                   std::int32_t* dots, std::size_t stride) {
   for (std::size_t b = 0; b < blocks; ++b) {
-    const std::uint8_t* block = high + b * groups * kGroupBytes;
+    const std::uint8_t* block = head + b * groups * kGroupBytes;
     std::int32_t* out = dots + b * kBlockRows;
     scan_half<kQueries>(block, groups, queries, out, stride);
     scan_half<kQueries>(block + 32, groups, queries, out + 8, stride);
   }
 }
 
-void scan(const std::uint8_t* high, std::size_t groups, std::size_t blocks,
+void scan(const std::uint8_t* head, std::size_t groups, std::size_t blocks,
           const std::int8_t* const* queries, std::size_t count,
           std::int32_t* dots, std::size_t stride) {
   std::size_t q = 0;
   for (; q + 4 <= count; q += 4) {
-    scan_queries<4>(high, groups, blocks, queries + q, dots + q * stride,
+    scan_queries<4>(head, groups, blocks, queries + q, dots + q * stride,
                     stride);
   }
   for (; q < count; ++q) {
-    scan_queries<1>(high, groups, blocks, queries + q, dots + q * stride,
+    scan_queries<1>(head, groups, blocks, queries + q, dots + q * stride,
                     stride);
   }
 }
@@ -133,15 +148,15 @@ std::size_t select(const float* upper, std::size_t count, float threshold,
   return found;
 }
 
-std::int32_t low_dot(const std::uint8_t* low, const std::int8_t* query,
-                     std::size_t coded) {
-  const std::size_t half = coded / 2;
+std::int32_t row_dot(const std::uint8_t* row, const std::int8_t* query,
+                     std::size_t dims) {
+  const std::size_t half = dims / 2;
   const __m128i mask = _mm_set1_epi8(15);
   const __m128i ones = _mm_set1_epi16(1);
   __m128i sum = _mm_setzero_si128();
   for (std::size_t j = 0; j < half; j += 16) {
     const __m128i codes =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(low + j));
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + j));
     const __m128i a =
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(query + j));
     const __m128i b =
@@ -156,12 +171,32 @@ std::int32_t low_dot(const std::uint8_t* low, const std::int8_t* query,
   return _mm_cvtsi128_si32(sum);
 }
 
+struct Unit {
+  using Floats = __m256;
+  static constexpr std::size_t kWidth = 8;
+  static Floats zero() { return _mm256_setzero_ps(); }
+  static Floats load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, Floats x) { _mm256_storeu_ps(p, x); }
+  static Floats broadcast(float x) { return _mm256_set1_ps(x); }
+  static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+  static Floats multiply_add(Floats a, Floats b, Floats c) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
+};
+
 }  // namespace
 
 extern const Kernels kAvx2;
 const Kernels kAvx2 = {
-    "avx2",        dot,    square_distance, scan,           generic_bound,
-    select,        each_low_dot<low_dot>, generic_rotate, generic_encode, generic_gae,
+    "avx2",
+    dot,
+    square_distance,
+    sieve_strips<scan, select>,
+    each_row_dot<row_dot>,
+    generic_rotate,
+    project<Unit, 2, 2>,
+    generic_encode,
+    generic_gae,
 };
 
 }  // namespace reconciler

@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 
 #include "kernels_generic.hpp"
+#include "project.hpp"
 
 namespace reconciler {
 namespace {
@@ -24,11 +25,11 @@ int32x4_t group_sums(int32x4_t sums, uint8x16_t codes, const std::int8_t* a) {
   return vaddq_s32(sums, pairs);
 }
 
-void scan(const std::uint8_t* high, std::size_t groups, std::size_t blocks,
+void scan(const std::uint8_t* head, std::size_t groups, std::size_t blocks,
           const std::int8_t* const* queries, std::size_t count,
           std::int32_t* dots, std::size_t stride) {
   for (std::size_t b = 0; b < blocks; ++b) {
-    const std::uint8_t* block = high + b * groups * kGroupBytes;
+    const std::uint8_t* block = head + b * groups * kGroupBytes;
     for (std::size_t q = 0; q < count; ++q) {
       int32x4_t sums[4];
       for (auto& sum : sums) sum = vdupq_n_s32(0);
@@ -50,9 +51,15 @@ void scan(const std::uint8_t* high, std::size_t groups, std::size_t blocks,
 
 extern const Kernels kNeon;
 const Kernels kNeon = {
-    "neon",        generic_dot,    generic_square_distance, scan,
-    generic_bound, generic_select, each_low_dot<generic_low_dot>,         generic_rotate,
-    generic_encode, generic_gae,
+    "neon",
+    generic_dot,
+    generic_square_distance,
+    sieve_strips<scan, generic_select>,
+    each_row_dot<generic_row_dot>,
+    generic_rotate,
+    project<PortableUnit, 2, 1>,
+    generic_encode,
+    generic_gae,
 };
 
 }  // namespace reconciler

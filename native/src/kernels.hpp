@@ -9,48 +9,64 @@
 
 namespace reconciler {
 
-// What the bound of one query needs; see bounds.hpp.
-struct BoundQuery {
-  float step;         // t: the query is near t times its integer code
-  float norm_square;  // N^2, rounded up
-  float norm;         // N, rounded up
+// What the sieve needs of a query; see bounds.hpp. All are in units of twice
+// the step of the head's code, 2t.
+struct SieveBound {
+  float half;         // 7.5 times the sum of the code
+  float norm_square;  // N^2 of the head, rounded up
+  float norm;         // N of the head, rounded up
+  float rest;         // P: the norm of the rest, rounded up
   float error;        // R: everything that is proportional to |y|
   float half_weight;  // the weight of |y|^2 / 2 (l2), rounded down
-  std::int32_t sum;   // sum of the integer code
 };
+
+// One query of a pass over the heads, and where the pass leaves the rows whose
+// bound reaches the threshold: room for every row of the pass and 16 more.
+// Where all norms are 1 the error is not in the bound, but in the threshold.
+struct Sieve {
+  const std::int8_t* code;
+  const SieveBound* bound;
+  float threshold;
+  std::uint32_t* rows;
+  float* estimates;  // of <p, y> in the head
+  float* upper;
+  std::size_t found;
+};
+constexpr std::size_t kMostSieves = 8;
 
 // Where one encoded row goes.
 struct Encoded {
-  std::uint8_t* high_block;  // start of its block
+  std::uint8_t* head_block;  // start of its block
   std::size_t lane;          // its place in the block
+  std::uint8_t* rest;
   std::uint8_t* low;
-  float scale, inverse_norm, low_scale;
-  double residual, low_residual;  // computed in double, not yet rounded up
+  float scale, inverse_norm, rest_scale, low_scale, low_rest_scale;
+  // Computed in double, not yet rounded up.
+  double residual, rest_size, rest_residual, low_residual;
 };
 
 struct Kernels {
   const char* name;
   // Sum of a[j] * b[j] in double over the fixed tree of canonical.hpp.
-  double (*dot)(const float* a, const float* b, std::size_t dim);
+  double (*dot)(const double* a, const float* b, std::size_t dim);
   // Sum of (a[j] - b[j])^2 in double over the same tree.
-  double (*square_distance)(const float* a, const float* b, std::size_t dim);
-  // dots[q * stride + row] = <u, a_q> over whole blocks of high codes.
-  void (*scan)(const std::uint8_t* high, std::size_t groups,
-               std::size_t blocks, const std::int8_t* const* queries,
-               std::size_t count, std::int32_t* dots, std::size_t stride);
-  // Upper bounds of the scores of `count` rows from their dots.
-  void (*bound)(const BoundQuery& query, const Side& side,
-                const std::int32_t* dots, std::size_t count, float* upper);
-  // Rows whose bound reaches the threshold; at most `count` of them.
-  std::size_t (*select)(const float* upper, std::size_t count,
-                        float threshold, std::uint32_t* rows);
-  // dots[i] = <u2, a> of the low codes of row rows[i].
-  void (*low_dots)(const std::uint8_t* low, const std::int8_t* query,
-                   std::size_t coded, const std::uint32_t* rows,
-                   std::size_t count, std::int32_t* dots);
+  double (*square_distance)(const double* a, const float* b, std::size_t dim);
+  // Bounds whole blocks of the head's codes for at most kMostSieves queries.
+  void (*sieve)(const std::uint8_t* head, std::size_t groups,
+                std::size_t blocks, const Side& side, Sieve* queries,
+                std::size_t count);
+  // dots[i] = <u, a> of `dims` row-major dimensions of row rows[i].
+  void (*row_dots)(const std::uint8_t* codes, std::size_t stride,
+                   const std::int8_t* query, std::size_t dims,
+                   const std::uint32_t* rows, std::size_t count,
+                   std::int32_t* dots);
   // y = R (x / norm) in double; see rotation.hpp.
   void (*rotate)(const float* x, std::size_t dim, double norm, double* y);
-  void (*encode)(const double* y, std::size_t coded, Encoded& out);
+  // y = B x for `count` vectors in float; see project.hpp.
+  void (*project)(const float* matrix, std::size_t coded, std::size_t dim,
+                  const float* x, std::size_t count, float* y);
+  void (*encode)(const float* y, std::size_t coded, std::size_t head,
+                 Encoded& out);
   // One trajectory; see advantages.hpp.
   void (*gae)(const float* rewards, const float* values, std::size_t steps,
               float bootstrap, float gamma, float lam, float* advantages,

@@ -17,47 +17,46 @@ using Floats = float __attribute__((vector_size(64)));
 using Ints = std::int32_t __attribute__((vector_size(64)));
 constexpr std::size_t kVector = 16;
 
-[[maybe_unused]] double generic_dot(const float* a, const float* b,
+[[maybe_unused]] double generic_dot(const double* a, const float* b,
                                     std::size_t dim) {
   double lanes[kLanes] = {};
   std::size_t j = 0;
   for (; j + kLanes <= dim; j += kLanes) {
     for (std::size_t l = 0; l < kLanes; ++l) {
-      lanes[l] += static_cast<double>(a[j + l]) * static_cast<double>(b[j + l]);
+      lanes[l] += a[j + l] * static_cast<double>(b[j + l]);
     }
   }
   for (std::size_t l = 0; j + l < dim; ++l) {
-    lanes[l] += static_cast<double>(a[j + l]) * static_cast<double>(b[j + l]);
+    lanes[l] += a[j + l] * static_cast<double>(b[j + l]);
   }
   return sum_lanes(lanes);
 }
 
-[[maybe_unused]] double generic_square_distance(const float* a, const float* b,
+[[maybe_unused]] double generic_square_distance(const double* a,
+                                                const float* b,
                                                 std::size_t dim) {
   double lanes[kLanes] = {};
   std::size_t j = 0;
   for (; j + kLanes <= dim; j += kLanes) {
     for (std::size_t l = 0; l < kLanes; ++l) {
-      const double t =
-          static_cast<double>(a[j + l]) - static_cast<double>(b[j + l]);
+      const double t = a[j + l] - static_cast<double>(b[j + l]);
       lanes[l] += t * t;
     }
   }
   for (std::size_t l = 0; j + l < dim; ++l) {
-    const double t =
-        static_cast<double>(a[j + l]) - static_cast<double>(b[j + l]);
+    const double t = a[j + l] - static_cast<double>(b[j + l]);
     lanes[l] += t * t;
   }
   return sum_lanes(lanes);
 }
 
-[[maybe_unused]] void generic_scan(const std::uint8_t* high,
+[[maybe_unused]] void generic_scan(const std::uint8_t* head,
                                    std::size_t groups, std::size_t blocks,
                                    const std::int8_t* const* queries,
                                    std::size_t count, std::int32_t* dots,
                                    std::size_t stride) {
   for (std::size_t b = 0; b < blocks; ++b) {
-    const std::uint8_t* block = high + b * groups * kGroupBytes;
+    const std::uint8_t* block = head + b * groups * kGroupBytes;
     for (std::size_t q = 0; q < count; ++q) {
       std::int32_t sums[kBlockRows] = {};
       for (std::size_t g = 0; g < groups; ++g) {
@@ -75,72 +74,88 @@ constexpr std::size_t kVector = 16;
   }
 }
 
-[[maybe_unused]] std::int32_t generic_low_dot(const std::uint8_t* low,
+[[maybe_unused]] std::int32_t generic_row_dot(const std::uint8_t* codes,
                                               const std::int8_t* query,
-                                              std::size_t coded) {
-  const std::size_t half = coded / 2;
+                                              std::size_t dims) {
+  const std::size_t half = dims / 2;
   std::int32_t sum = 0;
   for (std::size_t j = 0; j < half; ++j) {
-    sum += (low[j] & 15) * query[j] + (low[j] >> 4) * query[half + j];
+    sum += (codes[j] & 15) * query[j] + (codes[j] >> 4) * query[half + j];
   }
   return sum;
 }
 
 template <std::int32_t (*kDot)(const std::uint8_t*, const std::int8_t*,
                                std::size_t)>
-void each_low_dot(const std::uint8_t* low, const std::int8_t* query,
-                  std::size_t coded, const std::uint32_t* rows,
-                  std::size_t count, std::int32_t* dots) {
+void each_row_dot(const std::uint8_t* codes, std::size_t stride,
+                  const std::int8_t* query, std::size_t dims,
+                  const std::uint32_t* rows, std::size_t count,
+                  std::int32_t* dots) {
   constexpr std::size_t ahead = 12;
-  const std::size_t bytes = coded / 2;
   for (std::size_t i = 0; i < count; ++i) {
     if (i + ahead < count) {
       const char* next =
-          reinterpret_cast<const char*>(low + rows[i + ahead] * bytes);
-      for (std::size_t at = 0; at < bytes; at += 64) {
+          reinterpret_cast<const char*>(codes + rows[i + ahead] * stride);
+      for (std::size_t at = 0; at < dims / 2; at += 64) {
         __builtin_prefetch(next + at);
       }
     }
-    dots[i] = kDot(low + rows[i] * bytes, query, coded);
+    dots[i] = kDot(codes + rows[i] * stride, query, dims);
   }
 }
 
-template <bool kNorm, bool kSquare>
-void bound_rows(const BoundQuery& query, const Side& side,
+constexpr std::size_t kStripBlocks = 4;
+constexpr std::size_t kStripRows = kStripBlocks * kBlockRows;
+
+template <bool kRest, bool kNorm, bool kSquare>
+void bound_rows(const SieveBound& query, const Side& side,
                 const std::int32_t* __restrict dots, std::size_t count,
-                float* __restrict upper) {
-  const float step = query.step, n2 = query.norm_square;
-  const float error = query.error, weight = query.half_weight;
-  const std::int32_t shift = 15 * query.sum;
+                float* __restrict estimates, float* __restrict upper) {
+  const float half = query.half, n2 = query.norm_square, n = query.norm;
+  const float rest = query.rest, error = query.error;
+  const float weight = query.half_weight;
   const float* __restrict scale = side.scale;
   const float* __restrict inverse = side.inverse_norm;
   const float* __restrict residual = side.residual;
+  const float* __restrict size = side.rest;
   const float* __restrict norm = side.norm;
   const float* __restrict square = side.half_square;
   for (std::size_t i = 0; i < count; ++i) {
-    const float z = step * static_cast<float>(2 * dots[i] - shift);
-    const float alpha = z * inverse[i];
-    float across = n2 - alpha * alpha;
-    across = across > 0.0f ? across : 0.0f;
-    float bound = scale[i] * z + residual[i] * std::sqrt(across);
-    bound += kNorm ? error * norm[i] : error;
+    const float dot = static_cast<float>(dots[i]) - half;
+    const float estimate = scale[i] * dot;
+    float bound = estimate;
+    if (kRest) {
+      bound += residual[i] * n + size[i] * rest;
+    } else {
+      const float alpha = dot * inverse[i];
+      float across = n2 - alpha * alpha;
+      across = across > 0.0f ? across : 0.0f;
+      bound += residual[i] * std::sqrt(across);
+    }
+    if (kNorm) bound += error * norm[i];
     if (kSquare) bound -= weight * square[i];
+    estimates[i] = estimate;
     upper[i] = bound;
   }
 }
 
-[[maybe_unused]] void generic_bound(const BoundQuery& query, const Side& side,
-                                    const std::int32_t* dots,
-                                    std::size_t count, float* upper) {
-  if (side.half_square != nullptr) {
-    bound_rows<true, true>(query, side, dots, count, upper);
-  } else if (side.norm != nullptr) {
-    bound_rows<true, false>(query, side, dots, count, upper);
-  } else {
-    bound_rows<false, false>(query, side, dots, count, upper);
+[[maybe_unused]] void bound(const SieveBound& query, const Side& side,
+                            const std::int32_t* dots, std::size_t count,
+                            float* estimates, float* upper) {
+  const auto run = [&](auto rows) {
+    rows(query, side, dots, count, estimates, upper);
+  };
+  if (side.rest != nullptr) {
+    if (side.half_square != nullptr) return run(bound_rows<true, true, true>);
+    if (side.norm != nullptr) return run(bound_rows<true, true, false>);
+    return run(bound_rows<true, false, false>);
   }
+  if (side.half_square != nullptr) return run(bound_rows<false, true, true>);
+  if (side.norm != nullptr) return run(bound_rows<false, true, false>);
+  run(bound_rows<false, false, false>);
 }
 
+// Rows whose bound reaches the threshold; at most `count` of them.
 [[maybe_unused]] std::size_t generic_select(const float* upper,
                                             std::size_t count, float threshold,
                                             std::uint32_t* rows) {
@@ -150,6 +165,39 @@ void bound_rows(const BoundQuery& query, const Side& side,
     found += upper[i] >= threshold ? 1 : 0;
   }
   return found;
+}
+
+// Strip by strip, so that what lies between the steps stays in the cache.
+template <auto kScan, auto kSelect>
+void sieve_strips(const std::uint8_t* head, std::size_t groups,
+                  std::size_t blocks, const Side& side, Sieve* queries,
+                  std::size_t count) {
+  alignas(64) std::int32_t dots[kMostSieves * kStripRows];
+  alignas(64) float estimates[kStripRows], upper[kStripRows];
+  std::uint32_t rows[kStripRows];
+  const std::int8_t* codes[kMostSieves];
+  for (std::size_t q = 0; q < count; ++q) codes[q] = queries[q].code;
+  for (std::size_t at = 0; at < blocks; at += kStripBlocks) {
+    const std::size_t some =
+        blocks - at < kStripBlocks ? blocks - at : kStripBlocks;
+    kScan(head + at * groups * kGroupBytes, groups, some, codes, count, dots,
+          kStripRows);
+    const std::size_t first = at * kBlockRows;
+    const Side part = side.from(first);
+    for (std::size_t q = 0; q < count; ++q) {
+      Sieve& query = queries[q];
+      bound(*query.bound, part, dots + q * kStripRows, some * kBlockRows,
+            estimates, upper);
+      const std::size_t passed =
+          kSelect(upper, some * kBlockRows, query.threshold, rows);
+      for (std::size_t i = 0; i < passed; ++i) {
+        const std::size_t to = query.found++;
+        query.rows[to] = static_cast<std::uint32_t>(first) + rows[i];
+        query.estimates[to] = estimates[rows[i]];
+        query.upper[to] = upper[rows[i]];
+      }
+    }
+  }
 }
 
 void hadamard(double* x, std::size_t size) {
@@ -263,25 +311,42 @@ double length(const double* y, std::size_t n) {
   return std::sqrt(square);
 }
 
-void generic_encode(const double* y, std::size_t coded, Encoded& out) {
-  double rest[kMaxDim];
+// Two codes in each byte: dimension j and dimension n / 2 + j.
+void pack_halves(const std::uint8_t* u, std::size_t n, std::uint8_t* out) {
+  for (std::size_t j = 0; j < n / 2; ++j) {
+    out[j] = static_cast<std::uint8_t>(u[j] | (u[n / 2 + j] << 4));
+  }
+}
+
+void generic_encode(const float* y, std::size_t coded, std::size_t head,
+                    Encoded& out) {
+  double left[kMaxDim];
   std::uint8_t u[kMaxDim];
-  std::memcpy(rest, y, coded * sizeof(double));
-  const double cc = quantise(rest, coded, u, out.scale);
+  const std::size_t rest = coded - head;
+  for (std::size_t j = 0; j < coded; ++j) left[j] = y[j];
+  out.rest_size = length(left + head, rest);
+  const double cc = quantise(left, head, u, out.scale);
   out.inverse_norm = static_cast<float>(1.0 / std::sqrt(cc));
-  out.residual = length(rest, coded);
-  for (std::size_t j = 0; j < coded; j += kGroupDims) {
-    std::uint8_t* group = out.high_block + j / kGroupDims * kGroupBytes;
+  out.residual = length(left, head);
+  for (std::size_t j = 0; j < head; j += kGroupDims) {
+    std::uint8_t* group = out.head_block + j / kGroupDims * kGroupBytes;
     for (std::size_t i = 0; i < 4; ++i) {
       group[out.lane * 4 + i] =
           static_cast<std::uint8_t>(u[j + i] | (u[j + 4 + i] << 4));
     }
   }
-  quantise(rest, coded, u, out.low_scale);
-  out.low_residual = length(rest, coded);
-  for (std::size_t j = 0; j < coded / 2; ++j) {
-    out.low[j] = static_cast<std::uint8_t>(u[j] | (u[coded / 2 + j] << 4));
+  if (rest > 0) {
+    quantise(left + head, rest, u, out.rest_scale);
+    pack_halves(u, rest, out.rest);
+    out.rest_residual = length(left + head, rest);
   }
+  quantise(left, head, u, out.low_scale);
+  pack_halves(u, head, out.low);
+  if (rest > 0) {
+    quantise(left + head, rest, u, out.low_rest_scale);
+    pack_halves(u, rest, out.low + head / 2);
+  }
+  out.low_residual = length(left, coded);
 }
 
 // x[l] = x[l + kShift], with zeros shifted in.

@@ -1,18 +1,25 @@
 // How rows and their codes lie in memory.
 //
-// Rows are float32, row-major. Each coded row has two planes of four bits per
-// dimension of its rotated direction:
-//   high  blocks of 16 rows, in groups of 64 bytes that hold eight dimensions:
-//         byte row * 4 + j of group g has dimension 8g + j in its low nibble
-//         and dimension 8g + 4 + j in its high nibble, so that one 32-bit
-//         lane always belongs to one row
-//   low   row-major: byte j has dimension j and, in its high nibble,
-//         dimension coded / 2 + j
-// A nibble u stands for the odd integer 2u - 15.
+// Rows are float32, row-major. What is coded is a row's rotated direction: its
+// first dimensions, the head, and the rest of them. A basis may say how many
+// are in the head; without one all are. Every row has four bits per dimension
+// in the first plane and four in the second, which codes what the first
+// leaves:
+//   head  first plane of the head, in blocks of 16 rows, in groups of 64
+//         bytes that hold eight dimensions: byte row * 4 + j of group g has
+//         dimension 8g + j in its low nibble and dimension 8g + 4 + j in its
+//         high nibble, so that one 32-bit lane always belongs to one row
+//   rest  first plane of the rest, row-major: byte j has dimension j and, in
+//         its high nibble, dimension n / 2 + j of n
+//   low   second plane, row-major: the head's bytes, then the rest's, each as
+//         in rest
+// A nibble u stands for the odd integer 2u - 15. Sizes are multiples of 32.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <utility>
 
 namespace reconciler {
 
@@ -32,20 +39,69 @@ constexpr std::size_t coded_dim(std::size_t dim) {
 // The constants of a row, in units of the segment's largest norm (unit). See
 // bounds.hpp for what they bound. Arrays are padded to whole blocks.
 struct Side {
-  const float* scale;          // s: the row is near s times its high code
-  const float* inverse_norm;   // 1 / |c|
-  const float* residual;       // at least |y - s c|
-  const float* norm;           // at least |y|; nullptr: all are 1 (cosine)
-  const float* half_square;    // at most |y|^2 / 2; nullptr but for l2
-  const float* low_scale;      // s2: y is near s c + s2 c2
-  const float* low_residual;   // at least |y - s c - s2 c2|
+  const float* scale;         // s: the head is near s times its code c
+  const float* inverse_norm;  // 1 / |c|
+  const float* residual;      // at least |y - s c| in the head
+  const float* rest;          // at least |y| in the rest; nullptr: no rest
+  const float* norm;          // at least |y|; nullptr: all are 1 (cosine)
+  const float* half_square;   // at most |y|^2 / 2; nullptr but for l2
+  const float* rest_scale;    // s and residual of the rest
+  const float* rest_residual;
+  const float* low_scale;       // s2 of the head: y is near s c + s2 c2
+  const float* low_rest_scale;  // s2 of the rest
+  const float* low_residual;    // at least |y - s c - s2 c2|, of all
+
+  // The constants of the rows from a block's start on.
+  Side from(std::size_t row) const {
+    Side side = *this;
+    for (const float** array :
+         {&side.scale, &side.inverse_norm, &side.residual, &side.rest,
+          &side.norm, &side.half_square, &side.rest_scale,
+          &side.rest_residual, &side.low_scale, &side.low_rest_scale,
+          &side.low_residual}) {
+      if (*array != nullptr) *array += row;
+    }
+    return side;
+  }
+};
+constexpr std::size_t kSideArrays = 11;
+
+// What rotates: a matrix, or the transform of rotation.hpp.
+struct Basis {
+  const float* matrix = nullptr;  // dim x coded_dim(dim); nullptr: transform
+  double error = 0.0;             // at least |B'B - I|; see bounds.hpp
+  std::size_t head = 0;           // dimensions in the head
 };
 
 struct Codes {
-  const std::uint8_t* high = nullptr;  // nullptr: the rows have no codes
+  const std::uint8_t* head = nullptr;  // nullptr: the rows have no codes
+  const std::uint8_t* rest = nullptr;
   const std::uint8_t* low = nullptr;
   Side side{};
   double unit = 1.0;
+  Basis basis{};
+};
+
+// Rows that lie together because they are alike: those of cluster i are
+// starts[i] to starts[i + 1], less offset. They only tell where to look first.
+struct Clusters {
+  const float* centres = nullptr;  // dim x width(), one column a cluster
+  const std::int64_t* starts = nullptr;
+  std::size_t count = 0;
+  std::int64_t offset = 0;
+
+  std::size_t width() const { return coded_dim(count); }
+
+  // The rows of a cluster that are among the `all` rows at hand.
+  std::pair<std::size_t, std::size_t> rows(std::size_t i,
+                                           std::size_t all) const {
+    const auto inside = [&](std::int64_t start) {
+      const auto most = static_cast<std::int64_t>(all);
+      const std::int64_t at = start - offset;
+      return static_cast<std::size_t>(at < 0 ? 0 : at > most ? most : at);
+    };
+    return {inside(starts[i]), inside(starts[i + 1])};
+  }
 };
 
 // Some consecutive rows of a segment. Immutable while a search runs.
@@ -56,6 +112,7 @@ struct SegmentView {
   const std::uint8_t* alive;  // one byte a row; nullptr: all are alive
   std::size_t count;
   Codes codes;
+  Clusters clusters{};
 };
 
 }  // namespace reconciler

@@ -1,4 +1,4 @@
-// A query and its code.
+// A query, its code, and its bounds in a segment.
 #pragma once
 
 #include <cstdint>
@@ -20,38 +20,74 @@ struct Query {
   }
 
   const float* vector;
-  std::size_t dim;
+  std::vector<double> wide;  // the same numbers
   Metric metric;
   const Kernels& isa;
-  double square, norm;            // |q|^2 and |q|
-  std::vector<std::int8_t> code;  // a; empty if the dimension has no codes
-  double step = 0.0;              // t
-  double code_norm = 0.0;         // at least |t a|
-  double error = 0.0;             // at least |e|
-  std::int32_t sum = 0;
+  double square, norm;  // |q|^2 and |q|
   Best best;
 };
 
-// A query's bounds in the units of one segment.
-struct SegmentQuery {
-  SegmentQuery(const Query& query, const Codes& codes);
-
-  // What an upper bound must reach for the row to have this key or a better
-  // one.
-  float threshold(const Query& query, double key) const;
-
-  // Upper bound of a row from the dots of both its codes.
-  float refined_bound(const Side& side, std::size_t row, std::int32_t high,
-                      std::int32_t low) const;
-
-  bool usable;  // the bounds hold; otherwise score every row
-  double unit;  // what a bound of 1 stands for
-  BoundQuery bound{};
+// The integer code of a query's head or rest; see bounds.hpp.
+struct QueryPart {
+  double step = 0.0;    // t
+  double norm = 0.0;    // at least |t a|
+  double error = 0.0;   // at least |e|
+  double size = 0.0;    // at least |p|
+  std::int32_t sum = 0;
 };
 
-// For every row of a coded segment: whether both of its bounds reach the
+// What all segments of one basis share of a query.
+struct QueryCode {
+  std::vector<std::int8_t> code;  // a; empty if the query has none
+  QueryPart head, rest;
+};
+
+// The codes of some queries. Those of length zero, or of too few dimensions,
+// have none.
+std::vector<QueryCode> encode_queries(const Basis& basis,
+                                      const std::vector<Query*>& queries);
+
+// A query's bounds in the units of one segment.
+struct SegmentQuery {
+  SegmentQuery(const Query& query, const QueryCode& code, const Codes& codes);
+
+  // What an upper bound must reach for the row to have this key or a better
+  // one; and the same for the bounds of the sieve.
+  float threshold(const Query& query, double key) const;
+  float sieve_threshold(float threshold) const;
+
+  // What the sieve found, in the segment's units.
+  float from_sieve(float estimate) const { return estimate * twice_step; }
+  float bound_from_sieve(float upper) const {
+    return upper * twice_step + (one_norm ? error : 0.0f);
+  }
+
+  // Contributions to <p, y> from dots with the code planes of a row.
+  float rest_estimate(const Side& side, std::size_t row,
+                      std::int32_t dot) const;
+  float low_estimate(const Side& side, std::size_t row, std::int32_t head,
+                     std::int32_t rest) const;
+  // Upper bounds from the estimates of both first planes, and of all planes.
+  float first_bound(const Side& side, std::size_t row, float estimate) const;
+  float last_bound(const Side& side, std::size_t row, float estimate) const;
+
+  bool usable;    // the bounds hold; otherwise score every row
+  double unit;    // what a bound of 1 stands for
+  bool one_norm;  // all rows have the norm 1
+  float twice_step = 0.0f;  // 2t of the head
+  float rest_step = 0.0f;   // t of the rest
+  float head_norm = 0.0f, rest_norm = 0.0f, code_norm = 0.0f;  // N of each
+  float error = 0.0f, half_weight = 0.0f;  // as in the sieve
+  std::int32_t head_sum = 0, rest_sum = 0;
+  SieveBound sieve{};
+
+ private:
+  float margin(const Side& side, std::size_t row) const;
+};
+
+// For every row of a coded segment: whether each of its bounds reaches the
 // threshold of its own key, as bounds.hpp promises. For tests.
-std::vector<std::uint8_t> bounds_hold(const Query& query,
+std::vector<std::uint8_t> bounds_hold(Query& query,
                                       const SegmentView& segment);
 
 }  // namespace reconciler

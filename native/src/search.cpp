@@ -10,7 +10,7 @@ namespace reconciler {
 
 namespace {
 
-constexpr std::size_t kGroup = 64;        // queries that share a pass
+constexpr std::size_t kGroup = 256;       // queries that share a pass
 constexpr std::size_t kSplitBytes = 1 << 22;  // codes worth a second thread
 
 SegmentView slice(const SegmentView& whole, std::size_t dim,
@@ -21,18 +21,14 @@ SegmentView slice(const SegmentView& whole, std::size_t dim,
   part.norms += begin;
   if (part.alive != nullptr) part.alive += begin;
   part.count = end - begin;
+  part.clusters.offset += static_cast<std::int64_t>(begin);
   Codes& codes = part.codes;
-  if (codes.high == nullptr) return part;
-  const std::size_t coded = coded_dim(dim);
-  codes.high += begin / kBlockRows * (coded / kGroupDims) * kGroupBytes;
+  if (codes.head == nullptr) return part;
+  const std::size_t coded = coded_dim(dim), head = codes.basis.head;
+  codes.head += begin / kBlockRows * (head / kGroupDims) * kGroupBytes;
+  codes.rest += begin * ((coded - head) / 2);
   codes.low += begin * (coded / 2);
-  codes.side.scale += begin;
-  codes.side.inverse_norm += begin;
-  codes.side.residual += begin;
-  if (codes.side.norm != nullptr) codes.side.norm += begin;
-  if (codes.side.half_square != nullptr) codes.side.half_square += begin;
-  codes.side.low_scale += begin;
-  codes.side.low_residual += begin;
+  codes.side = codes.side.from(begin);
   return part;
 }
 

@@ -1,7 +1,9 @@
 #include "segment_search.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace reconciler {
 
@@ -12,6 +14,7 @@ constexpr std::size_t kLongChunk = 4096;  // for few queries
 constexpr std::size_t kFewQueries = 4;
 constexpr std::size_t kExactChunk = 64;  // rows that several queries share
 constexpr std::size_t kAhead = 8;
+constexpr std::size_t kSeedClusters = 2;
 constexpr std::size_t kManyPassed = 16;
 constexpr std::size_t kRefined = 256;  // rows whose low codes go together
 constexpr std::size_t kCacheLine = 64;
@@ -20,6 +23,17 @@ void prefetch(const void* start, std::size_t bytes) {
   const char* p = static_cast<const char*>(start);
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
     __builtin_prefetch(p + at);
+  }
+}
+
+// The constants of rows that will be bounded soon, which lie far apart.
+void prefetch_side(std::initializer_list<const float*> arrays,
+                   const std::uint32_t* rows, std::size_t count) {
+  for (const float* array : arrays) {
+    if (array == nullptr) continue;
+    for (std::size_t i = 0; i < count; ++i) {
+      __builtin_prefetch(array + rows[i]);
+    }
   }
 }
 
@@ -34,11 +48,12 @@ GroupSearch::GroupSearch(std::vector<Query*> queries, Counters& counters)
 
 void GroupSearch::visit(const SegmentView& segment) {
   segment_ = &segment;
+  encode(segment.codes.basis);
   lanes_.clear();
   bool any = false;
-  for (Query* query : queries_) {
-    SegmentQuery bounds(*query, segment.codes);
-    Lane lane{query, bounds};
+  for (std::size_t q = 0; q < queries_.size(); ++q) {
+    SegmentQuery bounds(*queries_[q], codes_[q], segment.codes);
+    Lane lane{queries_[q], codes_[q].code.data(), bounds};
     lane.exhaustive = !bounds.usable;
     any = any || bounds.usable;
     update_floor(lane);
@@ -51,9 +66,14 @@ void GroupSearch::visit(const SegmentView& segment) {
   }
   const std::size_t chunk =
       queries_.size() <= kFewQueries ? kLongChunk : kFirstChunk;
-  dots_.resize(queries_.size() * chunk);
-  upper_.resize(chunk);
-  rows_.resize(chunk);
+  room_ = chunk + kBlockRows;
+  rows_.resize(std::min(queries_.size(), kMostSieves) * room_);
+  estimates_.resize(rows_.size());
+  upper_.resize(rows_.size());
+  if (begins()) {
+    approach();
+    for (std::size_t i = 0; i < lanes_.size(); ++i) seed(i);
+  }
   for (std::size_t begin = 0; begin < segment.count;) {
     const std::size_t size = begin == 0 ? kFirstChunk : chunk;
     const std::size_t count = std::min(size, segment.count - begin);
@@ -62,6 +82,15 @@ void GroupSearch::visit(const SegmentView& segment) {
   }
   for (Lane& lane : lanes_) score_rest(lane);
   report();
+}
+
+// Segments mostly share their basis, so a query is rarely encoded twice.
+void GroupSearch::encode(const Basis& basis) {
+  if (codes_.empty() || basis.head != basis_.head ||
+      basis.matrix != basis_.matrix) {
+    codes_ = encode_queries(basis, queries_);
+    basis_ = basis;
+  }
 }
 
 void GroupSearch::report() {
@@ -78,52 +107,165 @@ void GroupSearch::visit_all(const SegmentView& segment) {
   }
 }
 
+// Whether some query knows nothing yet of what it must reach.
+bool GroupSearch::begins() const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return !lane.exhaustive && std::isinf(lane.threshold);
+  });
+}
+
+// What the queries have to do with the centres of the clusters: a product
+// each, rounded as it comes.
+void GroupSearch::approach() {
+  const Clusters& clusters = segment_->clusters;
+  if (clusters.count == 0) return;
+  const std::size_t dim = queries_[0]->wide.size();
+  std::vector<float> vectors;
+  for (const Query* query : queries_) {
+    vectors.insert(vectors.end(), query->vector, query->vector + dim);
+  }
+  nearness_.resize(queries_.size() * clusters.width());
+  queries_[0]->isa.project(clusters.centres, clusters.width(), dim,
+                           vectors.data(), queries_.size(), nearness_.data());
+}
+
+// A first threshold from rows that are like the query: of the clusters with
+// the nearest centres, those that look best, as the k-th best of any rows is a
+// lower bound of the k-th best of all. They are not hits yet: the pass over
+// all rows will meet them again.
+void GroupSearch::seed(std::size_t place) {
+  const Clusters& clusters = segment_->clusters;
+  Lane& lane = lanes_[place];
+  const bool known = !std::isinf(lane.threshold);
+  if (lane.exhaustive || clusters.count == 0 || known ||
+      !lane.query->best.wants_seed()) {
+    return;
+  }
+  const float* near = nearness_.data() + place * clusters.width();
+  const std::size_t some = std::min(kSeedClusters, clusters.count);
+  nearest_.resize(clusters.count);
+  std::iota(nearest_.begin(), nearest_.end(), std::size_t{0});
+  std::partial_sort(
+      nearest_.begin(), nearest_.begin() + static_cast<long>(some),
+      nearest_.end(),
+      [near](std::size_t a, std::size_t b) { return near[a] > near[b]; });
+  active_ = {place};
+  for (std::size_t i = 0; i < some; ++i) {
+    const auto [begin, end] = clusters.rows(nearest_[i], segment_->count);
+    for (std::size_t at = begin / kBlockRows * kBlockRows; at < end;
+         at += kFirstChunk) {
+      const std::size_t count = std::min(kFirstChunk, end - at);
+      sieve(at, count, 0);
+      keep_heads(lane, sieves_[0], at, count);
+    }
+  }
+  score_seeds(lane);
+}
+
+// Scores the candidates that look best; the others have had their chance.
+void GroupSearch::score_seeds(Lane& lane) {
+  auto& all = lane.candidates;
+  Best best = Best::top(lane.query->best.k());
+  const std::size_t count = std::min(seed_size(best), all.size());
+  std::nth_element(
+      all.begin(), all.begin() + static_cast<long>(count), all.end(),
+      [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t row = all[i].row;
+    best.push({lane.query->key(*segment_, row), segment_->ids[row]});
+    ++scored_;
+  }
+  all.clear();
+  raise(lane, best.floor());
+}
+
 void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
   active_.clear();
-  active_lanes_.clear();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (lanes_[i].exhaustive) {
       score_rows(*lanes_[i].query, begin, count);
     } else {
-      active_.push_back(lanes_[i].query->code.data());
-      active_lanes_.push_back(i);
+      active_.push_back(i);
     }
   }
-  if (active_.empty()) return;
-  const std::size_t groups = coded_dim(queries_[0]->dim) / kGroupDims;
-  const std::size_t blocks = (count + kBlockRows - 1) / kBlockRows;
-  const std::size_t stride = upper_.size();
-  queries_[0]->isa.scan(
-      segment_->codes.high + begin / kBlockRows * groups * kGroupBytes, groups,
-      blocks, active_.data(), active_.size(), dots_.data(), stride);
-  for (std::size_t i = 0; i < active_lanes_.size(); ++i) {
-    collect(lanes_[active_lanes_[i]], begin, count, dots_.data() + i * stride);
+  for (std::size_t from = 0; from < active_.size(); from += kMostSieves) {
+    sieve(begin, count, from);
+    for (std::size_t i = 0; i < sieves_.size(); ++i) {
+      collect(lanes_[active_[from + i]], sieves_[i], begin, count);
+    }
   }
-  coded_ += count * active_.size();
 }
 
-void GroupSearch::collect(Lane& lane, std::size_t begin, std::size_t count,
-                          const std::int32_t* dots) {
-  Side side = segment_->codes.side;
-  side.scale += begin;
-  side.inverse_norm += begin;
-  side.residual += begin;
-  if (side.norm != nullptr) side.norm += begin;
-  if (side.half_square != nullptr) side.half_square += begin;
-  const Kernels& isa = lane.query->isa;
-  isa.bound(lane.bounds.bound, side, dots, count, upper_.data());
-  const std::size_t found =
-      isa.select(upper_.data(), count, lane.threshold, rows_.data());
-  const std::size_t before = lane.candidates.size();
-  for (std::size_t i = 0; i < found; ++i) {
-    const std::uint32_t row = rows_[i];
-    if (segment_->alive != nullptr && segment_->alive[begin + row] == 0) {
-      continue;
-    }
-    lane.candidates.push_back({upper_[row],
-                               static_cast<std::uint32_t>(begin + row),
-                               dots[row]});
+// Bounds some rows for the next active lanes.
+void GroupSearch::sieve(std::size_t begin, std::size_t count,
+                        std::size_t from) {
+  sieves_.clear();
+  const std::size_t end = std::min(from + kMostSieves, active_.size());
+  for (std::size_t i = from; i < end; ++i) {
+    const Lane& lane = lanes_[active_[i]];
+    const std::size_t at = (i - from) * room_;
+    sieves_.push_back({lane.code, &lane.bounds.sieve,
+                       lane.bounds.sieve_threshold(lane.threshold),
+                       &rows_[at], &estimates_[at], &upper_[at], 0});
   }
+  const Codes& codes = segment_->codes;
+  const std::size_t groups = codes.basis.head / kGroupDims;
+  const std::size_t blocks = (count + kBlockRows - 1) / kBlockRows;
+  queries_[0]->isa.sieve(
+      codes.head + begin / kBlockRows * groups * kGroupBytes, groups, blocks,
+      codes.side.from(begin), sieves_.data(), sieves_.size());
+  coded_ += count * sieves_.size();
+}
+
+// Makes candidates of what a sieve found, but for dead rows and for what pads
+// the last block.
+void GroupSearch::keep_heads(Lane& lane, const Sieve& sieve,
+                             std::size_t begin, std::size_t count) {
+  for (std::size_t i = 0; i < sieve.found && sieve.rows[i] < count; ++i) {
+    const auto row = static_cast<std::uint32_t>(begin + sieve.rows[i]);
+    if (segment_->alive != nullptr && segment_->alive[row] == 0) continue;
+    lane.candidates.push_back(
+        {lane.bounds.bound_from_sieve(sieve.upper[i]), row,
+         lane.bounds.from_sieve(sieve.estimates[i]), false});
+  }
+}
+
+// The same, but for rows that have no hope by the first plane of the rest.
+void GroupSearch::keep_found(Lane& lane, const Sieve& sieve,
+                             std::size_t begin, std::size_t count) {
+  const Codes& codes = segment_->codes;
+  const std::size_t head = codes.basis.head;
+  const std::size_t rest = coded_dim(lane.query->wide.size()) - head;
+  if (rest == 0) {
+    keep_heads(lane, sieve, begin, count);
+    return;
+  }
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < sieve.found && sieve.rows[i] < count; ++i) {
+    const auto row = static_cast<std::uint32_t>(begin + sieve.rows[i]);
+    sieve.rows[found] = row;
+    sieve.estimates[found] = sieve.estimates[i];
+    const bool dead = segment_->alive != nullptr && segment_->alive[row] == 0;
+    found += dead ? 0 : 1;
+  }
+  dots_.resize(room_);
+  lane.query->isa.row_dots(codes.rest, rest / 2, lane.code + head, rest,
+                           sieve.rows, found, dots_.data());
+  for (std::size_t i = 0; i < found; ++i) {
+    const std::uint32_t row = sieve.rows[i];
+    const float estimate =
+        lane.bounds.from_sieve(sieve.estimates[i]) +
+        lane.bounds.rest_estimate(codes.side, row, dots_[i]);
+    const float upper = lane.bounds.first_bound(codes.side, row, estimate);
+    if (!(upper >= lane.threshold)) continue;
+    lane.candidates.push_back({upper, row, estimate, false});
+  }
+}
+
+void GroupSearch::collect(Lane& lane, const Sieve& sieve, std::size_t begin,
+                          std::size_t count) {
+  const std::size_t before = lane.candidates.size();
+  keep_found(lane, sieve, begin, count);
   // With many queries the low codes of the chunk stay in the cache: where many
   // rows pass, looking now, even in vain, is cheaper than looking later.
   const std::size_t passed = lane.candidates.size() - before;
@@ -169,7 +311,7 @@ void GroupSearch::score_best(Lane& lane) {
 // have lost hope meanwhile.
 void GroupSearch::score_candidates(Lane& lane, std::size_t begin) {
   const auto& all = lane.candidates;
-  const std::size_t dim = lane.query->dim;
+  const std::size_t dim = lane.query->wide.size();
   const auto fetch = [&](std::size_t i) {
     if (i >= all.size() || !(all[i].upper >= lane.threshold)) return;
     prefetch(segment_->rows + all[i].row * dim, dim * sizeof(float));
@@ -184,31 +326,52 @@ void GroupSearch::score_candidates(Lane& lane, std::size_t begin) {
   }
 }
 
-// The second bound of the candidates from a place on; drops those that lose
-// hope.
-void GroupSearch::refine(Lane& lane, std::size_t begin) {
-  const Codes& codes = segment_->codes;
-  const Query& query = *lane.query;
+// The bound by both planes of those candidates from a place on that do not
+// have it yet; drops those that lose hope.
+void GroupSearch::refine(Lane& lane, std::size_t from) {
   auto& all = lane.candidates;
-  refined_ += all.size() - begin;
-  std::size_t kept = begin;
-  for (std::size_t at = begin; at < all.size(); at += kRefined) {
+  const auto fresh = std::partition(
+      all.begin() + static_cast<long>(from), all.end(),
+      [](const Candidate& candidate) { return candidate.refined; });
+  auto kept = static_cast<std::size_t>(fresh - all.begin());
+  refined_ += all.size() - kept;
+  for (std::size_t at = kept; at < all.size(); at += kRefined) {
     const std::size_t count = std::min(kRefined, all.size() - at);
-    std::uint32_t rows[kRefined];
-    std::int32_t dots[kRefined];
-    for (std::size_t i = 0; i < count; ++i) rows[i] = all[at + i].row;
-    query.isa.low_dots(codes.low, query.code.data(), query.code.size(), rows,
-                       count, dots);
-    for (std::size_t i = 0; i < count; ++i) {
-      Candidate candidate = all[at + i];
-      const float upper = lane.bounds.refined_bound(
-          codes.side, candidate.row, candidate.dot, dots[i]);
-      candidate.upper = std::min(candidate.upper, upper);
+    refine_some(lane, all.data() + at, count);
+    for (std::size_t i = at; i < at + count; ++i) {
+      const Candidate candidate = all[i];
       all[kept] = candidate;
       kept += candidate.upper >= lane.threshold ? 1 : 0;
     }
   }
   all.resize(kept);
+}
+
+void GroupSearch::refine_some(Lane& lane, Candidate* some,
+                              std::size_t count) {
+  const Codes& codes = segment_->codes;
+  const Kernels& isa = lane.query->isa;
+  const std::size_t head = codes.basis.head;
+  const std::size_t coded = coded_dim(lane.query->wide.size());
+  std::uint32_t rows[kRefined];
+  std::int32_t heads[kRefined], rests[kRefined] = {};
+  for (std::size_t i = 0; i < count; ++i) rows[i] = some[i].row;
+  prefetch_side({codes.side.low_scale, codes.side.low_residual,
+                 head < coded ? codes.side.low_rest_scale : nullptr},
+                rows, count);
+  isa.row_dots(codes.low, coded / 2, lane.code, head, rows, count, heads);
+  if (head < coded) {
+    isa.row_dots(codes.low + head / 2, coded / 2, lane.code + head,
+                 coded - head, rows, count, rests);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    some[i].estimate += lane.bounds.low_estimate(codes.side, rows[i],
+                                                 heads[i], rests[i]);
+    some[i].upper = std::min(
+        some[i].upper,
+        lane.bounds.last_bound(codes.side, rows[i], some[i].estimate));
+    some[i].refined = true;
+  }
 }
 
 void GroupSearch::drop_hopeless(Lane& lane) {
@@ -242,9 +405,12 @@ void GroupSearch::score_rows(Query& query, std::size_t begin,
 }
 
 void GroupSearch::update_floor(Lane& lane) {
+  raise(lane, lane.query->best.floor());
+}
+
+void GroupSearch::raise(Lane& lane, double floor) {
   if (!lane.bounds.usable) return;
-  const float least =
-      lane.bounds.threshold(*lane.query, lane.query->best.floor());
+  const float least = lane.bounds.threshold(*lane.query, floor);
   lane.threshold = std::max(lane.threshold, least);
 }
 

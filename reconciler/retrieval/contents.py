@@ -7,7 +7,6 @@ last reader is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +54,10 @@ class Contents:
         ]
         return np.sort(np.concatenate([*live, np.empty(0, np.int64)]))
 
+    def newest(self) -> Segment | None:
+        """The segment that was sealed last."""
+        return self.parts[-1].segment if self.parts else None
+
     def without(self, ids: Ids) -> tuple[Contents, int]:
         """The contents less these ids, and how many of them there were."""
         before = self.all_parts()
@@ -87,10 +90,11 @@ class Contents:
         if self.tail is None:
             return self
         schema, view = self.schema, self.tail.segment.view
-        segment = sealed(
-            schema.engine, schema.metric, view.rows, view.ids, view.norms
+        segment, order = sealed(
+            schema.engine, schema.metric, view.rows, view.ids, self.newest()
         )
-        part = replace(self.tail, segment=segment)
+        alive = self.tail.alive
+        part = Part(segment, None if alive is None else alive[order])
         return replace(self, parts=(*self.parts, part), tail=None, room=None)
 
     def compacted(self) -> Contents:
@@ -115,18 +119,12 @@ class Contents:
 
 
 def _with_segments(base: Contents, ids: Ids, rows: Floats) -> Contents:
-    made = tuple(
-        Part(segment) for segment in _segments(base.schema, ids, rows)
-    )
-    return replace(base, parts=(*base.parts, *made))
-
-
-def _segments(schema: Schema, ids: Ids, rows: Floats) -> Iterator[Segment]:
-    engine = schema.engine
+    engine, metric = base.schema.engine, base.schema.metric
     for at in range(0, len(ids), SEGMENT_ROWS):
-        own = rows[at : at + SEGMENT_ROWS].copy()
-        own_ids = ids[at : at + SEGMENT_ROWS].copy()
-        yield sealed(engine, schema.metric, own, own_ids, engine.norms(own))
+        own = slice(at, at + SEGMENT_ROWS)
+        segment, _ = sealed(engine, metric, rows[own], ids[own], base.newest())
+        base = replace(base, parts=(*base.parts, Part(segment)))
+    return base
 
 
 def _with_tail_rows(

@@ -16,6 +16,11 @@ import numpy as np
 from reconciler.kernels import native
 from reconciler.retrieval import reference
 from reconciler.retrieval.arrays import Doubles, Floats, Ids, Mask, Metric
+from reconciler.retrieval.basis import Basis, learned
+from reconciler.retrieval.clusters import Clusters
+
+SIDE_ARRAYS = 11
+"""Constants of a coded row."""
 
 Hits = tuple[Ids, Floats]
 RangeHits = tuple[Ids, Ids, Floats]
@@ -25,10 +30,30 @@ RangeHits = tuple[Ids, Ids, Floats]
 class Codes:
     """Low-bit codes of rows; native/src/layout.hpp says what is in them."""
 
-    high: Mask
+    head: Mask
+    rest: Mask
     low: Mask
     side: Floats
     unit: float
+    basis: Basis | None
+
+
+def code_sizes(
+    count: int, dim: int, head: int | None
+) -> tuple[int, int, int, int]:
+    """Rows in whole blocks; bytes of head, rest and low.
+
+    head: dimensions in the head of the basis; None: all of them.
+    """
+    coded = (dim + 31) // 32 * 32
+    head = coded if head is None else head
+    padded = (count + 15) // 16 * 16
+    return (
+        padded,
+        padded * head // 2,
+        count * (coded - head) // 2,
+        count * coded // 2,
+    )
 
 
 @dataclass(frozen=True)
@@ -49,10 +74,20 @@ class Engine(Protocol):
     def norms(self, rows: Floats) -> Doubles:
         """Euclidean norms of the rows."""
 
+    def codes(self, dim: int) -> bool:
+        """Whether rows of some dimension have codes."""
+
     def encode(
-        self, rows: Floats, norms: Doubles, metric: Metric
+        self,
+        rows: Floats,
+        norms: Doubles,
+        metric: Metric,
+        before: Codes | None = None,
     ) -> Codes | None:
-        """Codes of the rows, or None where codes do not pay."""
+        """Codes of the rows, or None where codes do not pay.
+
+        Where it serves, they are in the basis of codes that were before.
+        """
 
     def view(
         self,
@@ -60,7 +95,8 @@ class Engine(Protocol):
         ids: Ids,
         norms: Doubles,
         metric: Metric,
-        codes: Codes | None,
+        codes: Codes | None = None,
+        clusters: Clusters | None = None,
     ) -> View:
         """Rows, ready to be searched."""
 
@@ -114,11 +150,16 @@ class NumpyEngine:
         """Euclidean norms of the rows."""
         return reference.norms(rows)
 
+    def codes(self, dim: int) -> bool:  # noqa: ARG002 - the protocol's
+        """Nothing here could use them."""
+        return False
+
     def encode(
         self,
         rows: Floats,  # noqa: ARG002 - the protocol's
         norms: Doubles,  # noqa: ARG002
         metric: Metric,  # noqa: ARG002
+        before: Codes | None = None,  # noqa: ARG002
     ) -> Codes | None:
         """No codes: nothing here could use them."""
         return None
@@ -129,7 +170,8 @@ class NumpyEngine:
         ids: Ids,
         norms: Doubles,
         metric: Metric,  # noqa: ARG002 - the protocol's
-        codes: Codes | None,  # noqa: ARG002
+        codes: Codes | None = None,  # noqa: ARG002
+        clusters: Clusters | None = None,  # noqa: ARG002
     ) -> View:
         """Rows, ready to be searched."""
         return View(rows, ids, norms, None)
@@ -210,25 +252,45 @@ class NativeEngine:
             self._native.norms(rows, out)
         return out
 
+    def codes(self, dim: int) -> bool:
+        """Whether rows of some dimension have codes."""
+        return bool(dim >= self._native.MIN_CODED_DIM)
+
     def encode(
-        self, rows: Floats, norms: Doubles, metric: Metric
+        self,
+        rows: Floats,
+        norms: Doubles,
+        metric: Metric,
+        before: Codes | None = None,
     ) -> Codes | None:
         """Codes of the rows, or None where codes do not pay."""
         count, dim = rows.shape
-        if dim < self._native.MIN_CODED_DIM or count == 0:
+        if not self.codes(dim) or count == 0:
             return None
-        half = (dim + 31) // 32 * 16
-        padded = (count + 15) // 16 * 16
+        basis = learned(rows, norms, before.basis if before else None)
+        padded, *sizes = code_sizes(count, dim, basis.head if basis else None)
         # Not np.zeros: only np.empty asks for huge pages. What pads the last
         # block must not be garbage, for the sake of equal files.
-        high = np.empty(padded * half, np.uint8)
-        high[count // 16 * 16 * half :] = 0
-        low = np.empty(count * half, np.uint8)
-        side = np.zeros((7, padded), np.float32)
+        head, rest, low = (np.empty(size, np.uint8) for size in sizes)
+        head[count // 16 * 16 * len(head) // padded :] = 0
+        side = np.zeros((SIDE_ARRAYS, padded), np.float32)
         unit = self._native.encode(
-            rows, norms, int(metric), high, low, side, self._pool
+            rows,
+            norms,
+            int(metric),
+            self._basis(dim, basis),
+            head,
+            rest,
+            low,
+            side,
+            self._pool,
         )
-        return Codes(high, low, side, unit)
+        return Codes(head, rest, low, side, unit, basis)
+
+    def _basis(self, dim: int, basis: Basis | None) -> Any:
+        if basis is None:
+            return self._native.Basis(dim)
+        return self._native.Basis(dim, basis.matrix, basis.head, basis.error)
 
     def view(
         self,
@@ -236,22 +298,26 @@ class NativeEngine:
         ids: Ids,
         norms: Doubles,
         metric: Metric,
-        codes: Codes | None,
+        codes: Codes | None = None,
+        clusters: Clusters | None = None,
     ) -> View:
         """Rows, ready to be searched."""
-        if codes is None:
-            handle = self._native.Segment(rows, ids, norms, int(metric))
-        else:
+        handle = self._native.Segment(rows, ids, norms, int(metric))
+        if codes is not None:
             handle = self._native.Segment(
                 rows,
                 ids,
                 norms,
                 int(metric),
-                codes.high,
+                self._basis(rows.shape[1], codes.basis),
+                codes.head,
+                codes.rest,
                 codes.low,
                 codes.side,
                 codes.unit,
             )
+        if clusters is not None:
+            handle.set_clusters(clusters.centres, clusters.starts)
         return View(rows, ids, norms, handle)
 
     def search(

@@ -3,9 +3,13 @@
 Layout, little-endian:
 
     0     header, 4096 bytes: magic, version, metric, dim, rows, whether
-          there are codes, unit, length of the body, CRC-32 of all these
-    4096  body: ids int64, norms float64, rows float32 and, with codes, high,
-          low and side of native/src/layout.hpp; each padded to 64 bytes
+          there are codes, dimensions in the head of the basis (0: no basis),
+          number of clusters, unit, cost of the basis, length of the body,
+          CRC-32 of all these
+    4096  body: ids int64, norms float64, rows float32; with clusters their
+          centres float32 and starts int64; with codes head, rest, low and
+          side of native/src/layout.hpp, with a basis its matrix before
+          them; each padded to 64 bytes
     end   one CRC-32 (uint32) for each MiB of the body, then the CRC-32 of
           these
 
@@ -14,23 +18,27 @@ Every byte is covered, so whatever is damaged is refused, with its offset.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reconciler.retrieval.basis import MAX_DIM, Basis
+from reconciler.retrieval.clusters import Clusters
 from reconciler.retrieval.contents import Schema
-from reconciler.retrieval.engine import Codes
+from reconciler.retrieval.engine import SIDE_ARRAYS, Codes, code_sizes
 from reconciler.retrieval.segment import Segment
 
 MAGIC = b"RCNEXSEG"
-VERSION = 1
-_HEADER = struct.Struct("<8sIIQQQdQ")
+VERSION = 2
+_HEADER = struct.Struct("<8sIIQQQQQddQ")
 _HEADER_BYTES = 4096
 _BLOCK = 1 << 20
 _ALIGN = 64
@@ -51,20 +59,41 @@ class CorruptFileError(Exception):
         self.path, self.offset = path, offset
 
 
+Bases = dict[bytes, Basis]
+"""Those of an index by the digest of their matrix: a query is rotated once
+for each, so that equal ones must be the same."""
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a header says of its body."""
+
+    count: int
+    coded: bool
+    head: int
+    clusters: int
+    unit: float
+    cost: float
+    length: int
+
+
 def write_segment(path: Path, segment: Segment, schema: Schema) -> None:
     """Write a file and wait until the disk has it."""
     arrays = list(_arrays(segment))
-    length = sum(_padded(array.nbytes) for array in arrays)
-    unit = segment.codes.unit if segment.codes else 1.0
+    codes = segment.codes
+    basis = codes.basis if codes else None
     header = _HEADER.pack(
         MAGIC,
         VERSION,
         int(schema.metric),
         schema.dim,
         len(segment),
-        int(segment.codes is not None),
-        unit,
-        length,
+        int(codes is not None),
+        basis.head if basis else 0,
+        len(segment.clusters.starts) - 1 if segment.clusters else 0,
+        codes.unit if codes else 1.0,
+        basis.cost if basis else 0.0,
+        sum(_padded(array.nbytes) for array in arrays),
     )
     header += struct.pack("<I", zlib.crc32(header))
     checks = _Checks()
@@ -81,51 +110,89 @@ def write_segment(path: Path, segment: Segment, schema: Schema) -> None:
         os.fsync(file.fileno())
 
 
-def read_segment(path: Path, schema: Schema) -> Segment:
+def read_segment(path: Path, schema: Schema, bases: Bases) -> Segment:
     """Check a file and map it.
+
+    Args:
+        path: the file.
+        schema: what it must agree with.
+        bases: those met so far; a new one is added.
 
     Raises:
         CorruptFileError: it is damaged, or of another version or schema.
     """
     with path.open("rb") as file:
-        count, coded, unit, length = _read_header(
-            path, file.read(4096), schema
-        )
+        header = _read_header(path, file.read(_HEADER_BYTES), schema)
     mapped = np.asarray(np.memmap(path, np.uint8, mode="r"))
-    _verify(path, mapped, length)
-    body = mapped[_HEADER_BYTES : _HEADER_BYTES + length]
-    shapes = list(_shapes(count, schema.dim, coded))
-    if sum(_padded(size) for size in map(_nbytes, shapes)) != length:
+    _verify(path, mapped, header.length)
+    body = mapped[_HEADER_BYTES : _HEADER_BYTES + header.length]
+    shapes = list(_shapes(schema.dim, header))
+    if sum(_padded(size) for size in map(_nbytes, shapes)) != header.length:
         raise CorruptFileError(path, 0, "lengths that do not fit")
-    arrays = list(_cut(body, shapes))
-    codes = Codes(arrays[3], arrays[4], arrays[5], unit) if coded else None
-    ids, norms, rows = arrays[0], arrays[1], arrays[2]
-    if codes is None:
+    arrays = _cut(body, shapes)
+    ids, norms, rows = next(arrays), next(arrays), next(arrays)
+    clusters = codes = None
+    if header.clusters:
+        clusters = Clusters(next(arrays), next(arrays))
+    if header.coded:
+        basis = None
+        if header.head:
+            basis = _basis(path, next(arrays), header, bases)
+        head, rest, low, side = arrays
+        codes = Codes(head, rest, low, side, header.unit, basis)
+    else:
         codes = schema.engine.encode(rows, norms, schema.metric)
-    view = schema.engine.view(rows, ids, norms, schema.metric, codes)
+    try:
+        view = schema.engine.view(
+            rows, ids, norms, schema.metric, codes, clusters
+        )
+    except ValueError as error:
+        raise CorruptFileError(path, _HEADER_BYTES, str(error)) from error
     order = np.argsort(ids, kind="stable")
-    return Segment(view, codes, order, path.name)
+    return Segment(view, codes, clusters, order, path.name)
+
+
+def _basis(path: Path, matrix: Array, header: _Header, bases: Bases) -> Basis:
+    key = hashlib.sha256(matrix.tobytes()).digest() + bytes(
+        [header.head // 32]
+    )
+    if key not in bases:
+        try:
+            bases[key] = Basis.checked(matrix.copy(), header.head, header.cost)
+        except ValueError as error:
+            raise CorruptFileError(path, _HEADER_BYTES, str(error)) from error
+    return bases[key]
 
 
 def _arrays(segment: Segment) -> Iterator[Array]:
     view, codes = segment.view, segment.codes
     yield from (view.ids, view.norms, view.rows)
-    if codes is not None:
-        yield from (codes.high, codes.low, codes.side)
+    if segment.clusters is not None:
+        yield from (segment.clusters.centres, segment.clusters.starts)
+    if codes is None:
+        return
+    if codes.basis is not None:
+        yield codes.basis.matrix
+    yield from (codes.head, codes.rest, codes.low, codes.side)
 
 
 def _shapes(
-    count: int, dim: int, coded: bool
+    dim: int, header: _Header
 ) -> Iterator[tuple[type, tuple[int, ...]]]:
-    yield np.int64, (count,)
-    yield np.float64, (count,)
-    yield np.float32, (count, dim)
-    if coded:
-        half = (dim + 31) // 32 * 16
-        padded = (count + 15) // 16 * 16
-        yield np.uint8, (padded * half,)
-        yield np.uint8, (count * half,)
-        yield np.float32, (7, padded)
+    yield np.int64, (header.count,)
+    yield np.float64, (header.count,)
+    yield np.float32, (header.count, dim)
+    if header.clusters:
+        yield np.float32, (dim, (header.clusters + 31) // 32 * 32)
+        yield np.int64, (header.clusters + 1,)
+    if not header.coded:
+        return
+    if header.head:
+        yield np.float32, (dim, (dim + 31) // 32 * 32)
+    padded, *sizes = code_sizes(header.count, dim, header.head or None)
+    for size in sizes:
+        yield np.uint8, (size,)
+    yield np.float32, (SIDE_ARRAYS, padded)
 
 
 def _nbytes(shape: tuple[type, tuple[int, ...]]) -> int:
@@ -150,25 +217,24 @@ def _padded(length: int) -> int:
     return (length + _ALIGN - 1) // _ALIGN * _ALIGN
 
 
-def _read_header(
-    path: Path, header: bytes, schema: Schema
-) -> tuple[int, bool, float, int]:
+def _read_header(path: Path, data: bytes, schema: Schema) -> _Header:
     size = _HEADER.size
-    if len(header) < _HEADER_BYTES:
-        raise CorruptFileError(path, len(header), "the file ends")
-    magic, version, metric, dim, count, coded, unit, length = _HEADER.unpack(
-        header[:size]
-    )
+    if len(data) < _HEADER_BYTES:
+        raise CorruptFileError(path, len(data), "the file ends")
+    magic, version, metric, dim, count, *more = _HEADER.unpack(data[:size])
     if magic != MAGIC:
         raise CorruptFileError(path, 0, "no segment file: other magic")
-    (check,) = struct.unpack_from("<I", header, size)
-    if check != zlib.crc32(header[:size]) or any(header[size + 4 :]):
-        raise CorruptFileError(path, 0, "a header of another checksum")
     if version != VERSION:
         raise CorruptFileError(path, 8, f"version {version}, not {VERSION}")
+    (check,) = struct.unpack_from("<I", data, size)
+    if check != zlib.crc32(data[:size]) or any(data[size + 4 :]):
+        raise CorruptFileError(path, 0, "a header of another checksum")
     if (metric, dim) != (schema.metric, schema.dim):
         raise CorruptFileError(path, 12, "another metric or dimension")
-    return count, bool(coded), unit, length
+    coded, head, clusters, unit, cost, length = more
+    if head % 32 or head > min(dim, MAX_DIM):
+        raise CorruptFileError(path, 40, f"a head of {head} dimensions")
+    return _Header(count, bool(coded), head, clusters, unit, cost, length)
 
 
 def _verify(path: Path, mapped: NDArray[np.uint8], length: int) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from reconciler.retrieval.arrays import Floats, Ids
 from reconciler.retrieval.contents import Contents, Schema
 from reconciler.retrieval.files import (
+    Bases,
     CorruptFileError,
     read_segment,
     write_segment,
@@ -56,6 +57,7 @@ class Home:
         self._path, self._schema = path, schema
         self._read_only = read_only
         self._next = 1
+        self._bases: Bases = {}
         self._journal: Journal | None = None
         if read_only:
             self._lock = os.open(path / "lock", os.O_RDONLY)
@@ -169,7 +171,7 @@ class Home:
         path = self._path / name
         if not path.exists():
             raise CorruptFileError(path, 0, "the file is missing")
-        return Part(read_segment(path, self._schema))
+        return Part(read_segment(path, self._schema, self._bases))
 
     def _new_path(self, kind: str, written: list[Path]) -> Path:
         while True:

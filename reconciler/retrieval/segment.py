@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reconciler.retrieval.arrays import (
-    Doubles,
     Floats,
     Ids,
     Mask,
     Metric,
     Rows,
 )
+from reconciler.retrieval.clusters import Clusters, clustered
 from reconciler.retrieval.engine import Codes, Engine, View
 
 
@@ -24,6 +24,7 @@ class Segment:
     Attributes:
         view: what the engine searches.
         codes: of the rows, if they have any; kept to be written to a file.
+        clusters: likewise.
         order: positions of the rows by ascending id; None where finding an
             id is rare enough to look at all.
         file: the name of the file that holds it, once one does.
@@ -31,6 +32,7 @@ class Segment:
 
     view: View
     codes: Codes | None = None
+    clusters: Clusters | None = None
     order: Rows | None = None
     file: str | None = None
 
@@ -94,12 +96,37 @@ class Part:
 
 
 def sealed(
-    engine: Engine, metric: Metric, rows: Floats, ids: Ids, norms: Doubles
-) -> Segment:
-    """A segment with codes and an order of ids, for many rows."""
-    codes = engine.encode(rows, norms, metric)
-    view = engine.view(rows, ids, norms, metric, codes)
-    return Segment(view, codes, np.argsort(ids, kind="stable"))
+    engine: Engine,
+    metric: Metric,
+    vectors: Floats,
+    ids: Ids,
+    before: Segment | None = None,
+) -> tuple[Segment, Rows | slice]:
+    """A segment with codes and an order of ids, for many rows.
+
+    Args:
+        engine: makes the codes.
+        metric: of the index.
+        vectors: the rows; not kept.
+        ids: theirs; not kept.
+        before: a segment of similar rows.
+
+    Returns:
+        The segment, and where its rows come from.
+    """
+    norms = engine.norms(vectors)
+    found = (
+        clustered(vectors, norms) if engine.codes(len(vectors[0])) else None
+    )
+    order: Rows | slice = slice(None) if found is None else found[0]
+    rows, own_ids = vectors[order].copy(), ids[order].copy()
+    norms = norms[order].copy()
+    known = before.codes if before else None
+    codes = engine.encode(rows, norms, metric, known)
+    clusters = None if found is None else found[1]
+    view = engine.view(rows, own_ids, norms, metric, codes, clusters)
+    by_id = np.argsort(own_ids, kind="stable")
+    return Segment(view, codes, clusters, by_id), order
 
 
 class Tail:
@@ -132,6 +159,5 @@ class Tail:
             self._ids[:end],
             self._norms[:end],
             self._metric,
-            None,
         )
         return Segment(view)

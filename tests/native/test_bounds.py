@@ -8,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from reconciler.retrieval.basis import Basis
+from reconciler.retrieval.engine import SIDE_ARRAYS, code_sizes
+
 _native = pytest.importorskip(
     "reconciler._native", reason="installed without a C++ compiler"
 )
@@ -15,19 +18,33 @@ _native = pytest.importorskip(
 METRICS = (0, 1, 2)
 
 
-def segment(vectors, metric):
+def some_basis(dim, head):
+    """Any orthogonal matrix will do."""
+    rng = np.random.default_rng(head)
+    coded = (dim + 31) // 32 * 32
+    wide, _ = np.linalg.qr(rng.standard_normal((coded, coded)))
+    matrix = np.ascontiguousarray(wide[:dim], np.float32)
+    return Basis.checked(matrix, head, 1.0)
+
+
+def segment(vectors, metric, head=None):
+    """Coded by the fixed transform, or by a basis with a head."""
     count, dim = vectors.shape
-    half = (dim + 31) // 32 * 16
-    padded = (count + 15) // 16 * 16
-    high = np.zeros(padded * half, np.uint8)
-    low = np.zeros(count * half, np.uint8)
-    side = np.zeros((7, padded), np.float32)
+    basis = _native.Basis(dim)
+    if head is not None:
+        made = some_basis(dim, head)
+        basis = _native.Basis(dim, made.matrix, head, made.error)
+    padded, *sizes = code_sizes(count, dim, head)
+    planes = [np.zeros(size, np.uint8) for size in sizes]
+    side = np.zeros((SIDE_ARRAYS, padded), np.float32)
     norms = np.empty(count)
     _native.norms(vectors, norms)
     pool = _native.Pool(1)
-    unit = _native.encode(vectors, norms, metric, high, low, side, pool)
+    unit = _native.encode(vectors, norms, metric, basis, *planes, side, pool)
     ids = np.arange(count)
-    return _native.Segment(vectors, ids, norms, metric, high, low, side, unit)
+    return _native.Segment(
+        vectors, ids, norms, metric, basis, *planes, side, unit
+    )
 
 
 @pytest.fixture(params=_native.isa_levels())
@@ -40,8 +57,21 @@ def isa(request):
 
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("dim", [32, 100, 384, 1030, 4096])
-def test_random_vectors(metric, dim) -> None:
+@pytest.mark.parametrize(
+    ("dim", "head"),
+    [
+        (32, None),
+        (100, None),
+        (100, 32),
+        (100, 128),
+        (384, None),
+        (384, 96),
+        (1024, 256),
+        (1030, None),
+        (4096, None),
+    ],
+)
+def test_random_vectors(metric, dim, head) -> None:
     rng = np.random.default_rng(dim)
     vectors = rng.standard_normal((100, dim)).astype(np.float32)
     vectors[10:20] *= 1e-20
@@ -49,7 +79,7 @@ def test_random_vectors(metric, dim) -> None:
     vectors[30:40] = vectors[0]
     vectors[41] = 0
     vectors[42:60] = np.eye(dim, dtype=np.float32)[:18]
-    made = segment(vectors, metric)
+    made = segment(vectors, metric, head)
     for query in (*vectors[:45:3], -vectors[5], vectors[42] + 1e-7):
         assert all(_native.bounds_hold(made, query))
 
@@ -66,10 +96,10 @@ rows = st.integers(32, 70).flatmap(
 )
 
 
-@given(rows, st.sampled_from(METRICS))
-@settings(max_examples=300, deadline=None)
-def test_any_finite_vectors(vectors, metric) -> None:
-    made = segment(vectors, metric)
+@given(rows, st.sampled_from(METRICS), st.sampled_from([None, 32]))
+@settings(max_examples=400, deadline=None)
+def test_any_finite_vectors(vectors, metric, head) -> None:
+    made = segment(vectors, metric, head)
     for query in vectors[:4]:
         assert all(_native.bounds_hold(made, query))
 
@@ -132,10 +162,36 @@ def test_shapes_are_refused_before_anything_is_read() -> None:
             np.arange(20),
             np.ones(20),
             0,
-            np.zeros(5, np.uint8),
-            np.zeros(5, np.uint8),
-            np.zeros((7, 32), np.float32),
+            _native.Basis(40),
+            *(np.zeros(5, np.uint8) for _ in range(3)),
+            np.zeros((SIDE_ARRAYS, 32), np.float32),
             1.0,
         )
     with pytest.raises(ValueError, match="one id"):
         _native.Segment(vectors, np.arange(19), np.ones(20), 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "head", "error"),
+    [
+        ((40, 40), 32, 0.0),
+        ((40, 64), 33, 0.0),
+        ((40, 64), 0, 0.0),
+        ((40, 64), 96, 0.0),
+        ((40, 64), 32, 0.1),
+        ((40, 64), 32, float("nan")),
+    ],
+)
+def test_a_basis_that_no_bound_covers_is_refused(shape, head, error) -> None:
+    with pytest.raises(ValueError):
+        _native.Basis(40, np.zeros(shape, np.float32), head, error)
+
+
+@pytest.mark.parametrize(
+    "starts", [[0], [0, 20, 19, 20], [1, 20], [0, 21], [-1, 20], [0, 5, 9]]
+)
+def test_clusters_that_are_not_the_rows_are_refused(starts) -> None:
+    made = segment(np.ones((20, 40), np.float32), 0)
+    centres = np.zeros((40, 32), np.float32)
+    with pytest.raises(ValueError):
+        made.set_clusters(centres, np.array(starts))
