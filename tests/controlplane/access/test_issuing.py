@@ -122,6 +122,20 @@ def test_the_process_takes_nothing_from_where_it_is_started(tmp_path):
     assert (done.returncode, done.stdout) == (0, "{}")
 
 
+def test_the_process_finds_what_is_not_installed(tmp_path):
+    """Without site-packages the program itself is there, the library not."""
+    python, _, *rest = issuing._COMMAND
+    done = subprocess.run(
+        [python, "-P", "-S", *rest],
+        cwd=tmp_path,
+        input='{"server": null, "clients": true, "days": 1}',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No module named 'cryptography'" in done.stderr
+
+
 def test_the_server_never_loads_what_makes_certificates(server_process):
     """It would keep 14 MB for it."""
     server_process.start()
