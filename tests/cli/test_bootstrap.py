@@ -6,16 +6,19 @@ import base64
 import hashlib
 import itertools
 import json
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from reconciler.cli.kinds import KINDS
 from reconciler.cli.main import main
 from reconciler.cli.session import Session
+from reconciler.controlplane import certificates
 from reconciler.controlplane.thread import ControlPlaneThread
 from reconciler.engine.client import KubeClient
 from reconciler.engine.crd import render_crd
@@ -292,6 +295,50 @@ def test_a_token_over_http(
     secret = live(state, f"{name}-git", "Secret")
     assert secret is not None
     assert base64.b64decode(secret["data"]["password"]) == b"s3cret"
+
+
+def behind_tls(server: GitServer, folder: Path) -> Path:
+    """Have the server speak TLS; returns the certificate of its authority."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    issuer = certificates.authority(keys[0], 1)
+    own = certificates.server(keys[1], issuer, keys[0], 1, ["127.0.0.1"])
+    chain = folder / "server.pem"
+    text = certificates.pem(own) + certificates.private_pem(keys[1])
+    chain.write_bytes(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    file = folder / "ca.crt"
+    file.write_bytes(certificates.pem(issuer))
+    return file
+
+
+def test_a_private_authority_over_https(
+    bootstrap: Call,
+    state: StateDirectory,
+    name: str,
+    remote: Remote,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = GitServer(remote.home.parent)
+    file = behind_tls(server, tmp_path)
+    pair = base64.b64encode(b"git:s3cret").decode()
+    server.authorization = f"Basic {pair}"
+    monkeypatch.setenv("GIT_PASSWORD", "s3cret")
+    url = server.url.replace("http://", "https://")
+    try:
+        code, out, err = bootstrap(url)
+        assert code == 1
+        assert "certificate" in err
+        code, out, err = bootstrap(url, "--ca-file", str(file))
+        assert (code, "s3cret" in out + err) == (0, False)
+    finally:
+        server.close()
+    secret = live(state, f"{name}-git", "Secret")
+    assert secret is not None
+    assert set(secret["data"]) == {"ca.crt", "username", "password"}
+    assert remote.ask("show", f"{remote.head}:{FILE.format(name)}")
 
 
 def test_a_push_that_is_refused_is_quoted(

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.cli.bootstrap.report import Report
+from reconciler.cli.bootstrap.report import Action, Report
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import Session
 from reconciler.engine import conditions
@@ -39,8 +39,8 @@ def follow(
     else:
         if not arguments.dry_run:
             session.run(session.client.apply(_owned(layout, body)))
-        action = "configured" if live else "created"
-        report.add("repository", action, where)  # type: ignore[arg-type]
+        action: Action = "configured" if live else "created"
+        report.add("repository", action, where)
     revision = report.facts.get("revision")
     if not arguments.dry_run and not arguments.no_wait:
         message = _applied(session, layout, revision, arguments.timeout)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from reconciler.cli.bootstrap.following import follow
 from reconciler.cli.bootstrap.identity import Identity, secret_body, wanted
-from reconciler.cli.bootstrap.report import Report
+from reconciler.cli.bootstrap.report import Action, Report
 from reconciler.cli.errors import CommandError
 from reconciler.cli.session import Session
 from reconciler.gitops.bootstrap import remote as remotes
@@ -141,9 +141,8 @@ class Bootstrap:
         self._credentials(layout, identity)
         if identity.key is not None:
             self._told(identity)
-        if live == identity.values:
-            action = "unchanged"
-        else:
+        action: Action = "unchanged"
+        if live != identity.values:
             action = "configured" if found else "created"
             if not self.arguments.dry_run:
                 self._apply(
@@ -152,7 +151,7 @@ class Bootstrap:
                     )
                 )
         names = ", ".join(sorted(identity.values))
-        self.report.add("secret", action, f"{where}: {names}")  # type: ignore[arg-type]
+        self.report.add("secret", action, f"{where}: {names}")
         return identity
 
     def _content(self, secret: dict[str, Any]) -> dict[str, bytes]:
@@ -175,9 +174,9 @@ class Bootstrap:
         key = identity.key
         if key is None:
             return
-        action = "created" if identity.made else "unchanged"
+        action: Action = "created" if identity.made else "unchanged"
         detail = f"{key.fingerprint} in {identity.place}"
-        self.report.add("deploy key", action, detail)  # type: ignore[arg-type]
+        self.report.add("deploy key", action, detail)
         self.report.facts["publicKey"] = key.public
 
     def _apply(self, body: dict[str, Any]) -> None:
