@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml.nodes import Node
+
 from reconciler.cli.errors import CommandError
 from reconciler.gitops.documents import BuildError, compose, decode
 from reconciler.gitops.records import write_atomically
@@ -128,7 +130,7 @@ def _encrypt(arguments: argparse.Namespace) -> int:
     rules = Rules(encrypted_regex=arguments.encrypted_regex)
     try:
         rules.check()
-        nodes = compose(str(path), decode(str(path), data))
+        nodes = _nodes(path, data)
         metadata = seal(nodes, arguments.age, rules)
     except SopsError as error:
         msg = f"{path}:{error.line}: {error.reason}"
@@ -153,7 +155,7 @@ def _decrypt(arguments: argparse.Namespace) -> int:
         msg = f"no key: give --age-key FILE, or set {KEY_FILE}"
         raise CommandError(msg, INVALID)
     try:
-        nodes = compose(str(path), decode(str(path), _read(path)))
+        nodes = _nodes(path, _read(path))
         if not Opener(keys).open(nodes):
             msg = f"{path} is not encrypted"
             raise CommandError(msg, INVALID)
@@ -167,6 +169,14 @@ def _decrypt(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _nodes(path: Path, data: bytes) -> list[Node]:
+    nodes = compose(str(path), decode(str(path), data))
+    if path.suffix == ".json" and len(nodes) > 1:
+        line = nodes[1].start_mark.line + 1
+        raise BuildError(str(path), line, "a JSON file has one document")
+    return nodes
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -176,6 +186,7 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    path = path.resolve()  # what a link leads to, not the link
     mode = path.stat().st_mode & 0o777
     try:
         write_atomically(path, data)

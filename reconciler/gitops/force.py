@@ -17,7 +17,12 @@ from typing import Any
 from reconciler.engine.errors import InvalidError
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.gitops.guard import APPROVAL_REQUIRED, mark
-from reconciler.gitops.manifest import DesiredObject
+from reconciler.gitops.manifest import (
+    CRD,
+    NAMESPACE,
+    REPOSITORY,
+    DesiredObject,
+)
 from reconciler.gitops.observation import (
     ObjectState,
     Problem,
@@ -35,6 +40,9 @@ _IMMUTABLE = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = "replace-"
+_NEVER = (NAMESPACE, CRD, REPOSITORY)
+"""Too much goes with them."""
+
 _LONGEST = 50
 
 
@@ -46,6 +54,8 @@ def is_immutable(error: Exception) -> bool:
 
 def forced(spec_force: bool, item: DesiredObject) -> bool:
     """Whether an object may be replaced; its annotation has the last word."""
+    if (item.id.group, item.id.kind) in _NEVER:
+        return False
     annotations = item.body["metadata"].get("annotations") or {}
     asked = annotations.get(ANNOTATIONS.force, annotations.get(FLUX))
     return spec_force if asked is None else asked.lower() == "enabled"

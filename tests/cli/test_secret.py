@@ -68,6 +68,21 @@ def test_encrypt_in_place_and_decrypt(
     assert "hunter2" not in told.out + told.err
 
 
+def test_a_link_stays_and_two_documents_are_no_json(
+    key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    link.symlink_to(real)
+    words = ["secret", "encrypt", "-i", str(link), "--age", recipient(key)]
+    real.write_text('{"data": {"a": "b"}}\n---\n{"data": {"a": "c"}}\n')
+    assert main(words) == 2
+    assert "link.json:3: a JSON file has one" in capsys.readouterr().err
+    real.write_text('{"data": {"a": "b"}}\n')
+    assert main(words) == 0
+    assert link.is_symlink()
+    assert "ENC[AES256_GCM" in real.read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "more", "part"),
     [

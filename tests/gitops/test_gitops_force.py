@@ -386,6 +386,21 @@ def test_the_annotation_has_the_last_word() -> None:
         assert forced(spec, item(pinned("a", "x"))) == spec
 
 
+def test_what_holds_everything_is_never_replaced() -> None:
+    for kind in ("Namespace", "CustomResourceDefinition", "ConfigRepository"):
+        group = {
+            "Namespace": "v1",
+            "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+            "ConfigRepository": "reconciler.dev/v1alpha1",
+        }[kind]
+        text = (
+            f"apiVersion: {group}\nkind: {kind}\n"
+            f"metadata: {{name: a, annotations: {{{FORCE}: enabled}}}}\n"
+        )
+        (item,) = Builder("default").build({"f.yaml": text.encode()})
+        assert not forced(spec_force=True, item=item)
+
+
 def test_the_namesake_is_another_and_changes_nothing() -> None:
     name = "a" * 49 + "-" + "b" * 100
     text = pinned(name, "x").encode()

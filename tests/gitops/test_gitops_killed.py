@@ -15,6 +15,9 @@ import pytest
 from aiohttp import web
 
 from reconciler.controlplane.thread import ControlPlaneThread
+from reconciler.gitops.documents import compose
+from reconciler.gitops.sops.keys import new_identity
+from reconciler.gitops.sops.sealing import as_yaml, seal
 from tests.gitops.faulty_api import FaultyApi, Forward, deletes, writes
 from tests.gitops.follower import PATIENCE, Follower, controllers
 
@@ -95,6 +98,74 @@ async def test_the_next_start_finishes_what_kill_9_cut_off(
     )
     assert left == theirs
     assert await follower.live() == {"theirs": "theirs", **NEW}
+
+
+FIXED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fixed, annotations: {reconciler.dev/force: enabled}}
+immutable: true
+data: {x: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    "matches", [deletes, writes], ids=["delete", "create"]
+)
+async def test_kill_9_while_an_encrypted_object_is_replaced(
+    follower: Follower,
+    api: FaultyApi,
+    tmp_path: Path,
+    matches: Any,
+) -> None:
+    identity, recipient = new_identity()
+    await put_secret(follower, "sops-age", {"age.agekey": identity})
+
+    def save(value: str) -> None:
+        nodes = compose("f.yaml", FIXED % value)
+        text = as_yaml(nodes, seal(nodes, [recipient]))
+        (follower.source / "f.yaml").write_text(text)
+
+    save("hunter1")
+    key = {"provider": "sops", "secretRef": {"name": "sops-age"}}
+    await follower.follow(decryption=key)
+    async with process(tmp_path) as first:
+        await follower.applied({"fixed": "hunter1"})
+
+        async def kill(_: web.Request, forward: Forward) -> Any:
+            await forward()
+            os.kill(first.pid, signal.SIGKILL)
+            return web.Response(status=503)
+
+        api.spoil(matches, "fixed", kill)
+        save("hunter2")
+        assert await asyncio.wait_for(first.wait(), PATIENCE) == -9
+    api.heal()
+    created = {} if matches is deletes else {"fixed": "hunter2"}
+    assert await follower.live() == created
+    assert await follower.inventory() == {"fixed"}
+    async with process(tmp_path):
+        await follower.applied({"fixed": "hunter2"})
+    kept = await asyncio.to_thread(contents, tmp_path / "state")
+    assert kept
+    assert not any(b"hunter" in data for data in kept)
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [p.read_bytes() for p in folder.rglob("*") if p.is_file()]
+
+
+async def put_secret(
+    follower: Follower, name: str, values: dict[str, str]
+) -> None:
+    await follower.client.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": follower.namespace},
+            "stringData": values,
+        }
+    )
 
 
 async def test_two_controllers_of_one_repository_agree(
