@@ -92,7 +92,6 @@ def build_request(
             "recipe": wanted.recipe,
             "source": wanted.source,
         },
-        threads=spec.threads,
     )
 
 

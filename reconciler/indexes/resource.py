@@ -149,9 +149,6 @@ class VectorIndexSpec(Part):
         description="OpenVINO devices in order of preference; the first one "
         "that the node has is used.",
     )
-    threads: int = Field(
-        default=1, ge=1, le=256, description="Threads of a build."
-    )
     reranker: RerankerSpec | None = Field(
         default=None, description="Judges the best passages again."
     )
