@@ -299,7 +299,7 @@ async def test_a_field_that_another_manager_took_is_left_to_it(
     with pytest.raises(InvalidError, match="identifies an object"):
         await operator.follow(source | {"ignore": [{"paths": ["/kind"]}]})
     git = {"url": "https://git.example.org/x", "recurseSubmodules": True}
-    with pytest.raises(InvalidError, match="choose it or git.recurseSub"):
+    with pytest.raises(InvalidError, match=r"choose it or git\.recurseSub"):
         await operator.follow({"git": git, "writeBack": {"enabled": True}})
     git = {"url": "https://git.example.org/x", "sparseCheckout": ["/etc"]}
     with pytest.raises(InvalidError, match="sparseCheckout"):
