@@ -64,7 +64,10 @@ def generation():
 def _examples():
     found = {}
     files = sorted(EXAMPLES.glob("*.yaml"))
-    for path in (EXAMPLES.parent / "vectorindex.yaml", *files):
+    more = [
+        EXAMPLES.parent / f"{name}.yaml" for name in ("alert", "vectorindex")
+    ]
+    for path in (*more, *files):
         for obj in YAML(typ="safe").load_all(path.read_text()):
             found[obj["kind"]] = obj
     found["ConfigRepository"] = repository(directory={"path": "/srv/config"})
@@ -379,6 +382,39 @@ def test_rules_over_several_fields(kind, change, message):
     found = texts(schema(kind).validate(obj, None))
     at = "spec" if kind != "VectorIndex" else f"spec.{next(iter(change))}"
     assert f'{at}: Invalid value: "object": {message}' in found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"provider": {"type": "slack"}},
+            (
+                'spec.provider: Invalid value: "object": an address is '
+                "needed, here or in the Secret"
+            ),
+        ),
+        (
+            {"provider": {"type": "gitlab", "address": "https://x.org/a/b"}},
+            (
+                'spec.provider: Invalid value: "object": this type needs a '
+                "token: secretRef is missing"
+            ),
+        ),
+        (
+            {"eventSources": [{"kind": "Model"}, {"kind": "Alert"}]},
+            (
+                'spec.eventSources: Invalid value: "array": an Alert does '
+                "not tell of Alerts"
+            ),
+        ),
+    ],
+)
+def test_rules_of_an_alert(change, message):
+    obj = complete("Alert")
+    obj["spec"].update(change)
+    schema("Alert").default(obj)
+    assert message in texts(schema("Alert").validate(obj, None))
 
 
 @pytest.mark.parametrize(
