@@ -17,6 +17,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from reconciler import telemetry
 from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.arrays import Floats
@@ -186,6 +187,8 @@ def _converted(recipe: PairRecipe, cache: Path) -> Path:
 
 def _convert(recipe: PairRecipe, path: Path) -> None:
     import numpy as np
+
+    telemetry.refuse_if_early()
     import openvino
     import torch
 

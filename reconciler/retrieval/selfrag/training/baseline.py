@@ -9,7 +9,6 @@ import numpy as np
 
 from reconciler.retrieval.selfrag.answer import Draft
 from reconciler.retrieval.selfrag.protocols import Generator, Retriever
-from reconciler.retrieval.selfrag.training.examples import document_of
 from reconciler.retrieval.selfrag.training.questions import Question
 
 USED = (1, 2, 4)
@@ -34,8 +33,7 @@ class Plain:
         if self.draft is None or self.cosine < threshold:
             return not question.gold
         return any(
-            document_of(span.passage) in question.gold
-            for span in self.draft.spans
+            span.passage.path in question.gold for span in self.draft.spans
         )
 
 

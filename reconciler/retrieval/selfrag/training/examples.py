@@ -49,13 +49,8 @@ class Found:
     def labels(self) -> Mask:
         """Whether a passage is of a document that answers."""
         gold = self.question.gold
-        found = [document_of(passage) in gold for passage in self.passages]
+        found = [passage.path in gold for passage in self.passages]
         return np.array(found, np.uint8)
-
-
-def document_of(passage: Candidate) -> str:
-    """The path that a question's gold has."""
-    return passage.path
 
 
 async def search_all(
@@ -107,7 +102,7 @@ async def usefulness_examples(
             rows.append(usefulness_rows(embedder, question.text, drafts))
         for draft in drafts:
             passage = draft.spans[0].passage
-            labels.append(document_of(passage) in question.gold)
+            labels.append(passage.path in question.gold)
     return Examples(np.concatenate(rows), np.array(labels, np.uint8))
 
 

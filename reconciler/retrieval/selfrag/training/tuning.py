@@ -11,7 +11,6 @@ import numpy as np
 from reconciler.retrieval.selfrag.answer import Judged
 from reconciler.retrieval.selfrag.loop import Weights, scores
 from reconciler.retrieval.selfrag.policy import Thresholds, Trace
-from reconciler.retrieval.selfrag.training.examples import document_of
 from reconciler.retrieval.selfrag.training.questions import Question
 
 RELEVANCE = (0.05, 0.15, 0.3)
@@ -40,8 +39,7 @@ def is_right(question: Question, accepted: Judged | None) -> bool:
     if accepted is None:
         return not question.gold
     return all(
-        document_of(span.passage) in question.gold
-        for span in accepted.draft.spans
+        span.passage.path in question.gold for span in accepted.draft.spans
     )
 
 
