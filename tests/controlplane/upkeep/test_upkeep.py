@@ -140,7 +140,9 @@ async def test_what_a_killed_server_had_not_put_in_order(client, tmp_path):
     assert check(killed / "objects.sqlite3") == []
     with sqlite3.connect(killed / "objects.sqlite3") as connection:
         connection.execute(BROKEN["metadata.name is 'kept'"])
-        assert check(killed / "objects.sqlite3")
+    assert (killed / "objects.sqlite3-wal").stat().st_size
+    found = check(killed / "objects.sqlite3")
+    assert any("metadata.name is 'kept'" in one.problem for one in found)
     connection.close()
 
 
