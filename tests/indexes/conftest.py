@@ -22,6 +22,9 @@ from reconciler.serving.devices import Choice
 from reconciler.serving.process import ServerProcess
 from reconciler.storage.placement import Place
 
+PATIENCE = 300.0
+"""Seconds for what takes a few on a machine that does nothing else."""
+
 
 @dataclass
 class Events:
@@ -98,7 +101,7 @@ class World:
         return result
 
     async def until(
-        self, condition: Callable[[], bool], seconds: float = 60
+        self, condition: Callable[[], bool], seconds: float = PATIENCE
     ) -> None:
         """Reconcile until something is so."""
         deadline = time.monotonic() + seconds
@@ -112,11 +115,11 @@ class World:
 
     async def wait(self, condition: Callable[[], bool]) -> None:
         """Wait for what the serving process does by itself."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
-    async def settle(self, seconds: float = 60) -> None:
+    async def settle(self, seconds: float = PATIENCE) -> None:
         """Reconcile until the index is what was asked for."""
         await self.until(lambda: self.reason == "InSync", seconds)
 

@@ -19,7 +19,7 @@ from reconciler.feedback.resource import FeedbackStore
 from reconciler.indexes.plan import ExportRows
 from reconciler.serving.client import post
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from reconciler.retrieval import build as building
 from reconciler.runs import lock
 from reconciler.serving.client import CompletionError, post
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def ask(world, text, **more):

@@ -305,7 +305,7 @@ async def test_a_fleet_follows_wishes_and_pointers(site):
             fleet.rescan()
             await asyncio.sleep(0.01)
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
         group.create_task(fleet.follow(stop))
         site.build()
         site.ask_for()
