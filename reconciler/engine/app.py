@@ -153,7 +153,9 @@ class App:
             self._dispatcher,
             resync,
         )
-        self._through = WriteThrough(self.client, self._dispatcher.updated)
+        self._lease: Lease | None = None
+        leading_client = self.client.only_while(self._require_lead)
+        self._through = WriteThrough(leading_client, self._dispatcher.updated)
         self.recorder = EventRecorder(self.client, clock=clock)
         self.recorder.written = self._written
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -163,12 +165,18 @@ class App:
             self.store,
             self._dispatcher,
             self.queue,
-            self.client,
+            leading_client,
             Context(self.store, self._through, self.recorder, self.enqueue),
             limits=limits,
             clock=clock,
             metrics=self.metrics,
+            before_effect=self._require_lead,
         )
+
+    def _require_lead(self) -> None:
+        """Nothing is written or done by a process whose lead is over."""
+        if self._lease is not None:
+            self._lease.require()
 
     def _written(self, about: Resource) -> None:
         """Have those look again who want to hear of events."""
@@ -252,6 +260,7 @@ class App:
             return
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         lease = Lease(self.client, identity, self._lease_terms)
+        self._lease = lease
         # The kinds are there and we may list them: all that a standby needs.
         await self._lists()
         self._waiting = ""

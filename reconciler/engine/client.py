@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -63,8 +63,24 @@ class KubeClient:
     def acting_as(self, user: str) -> KubeClient:
         """The same client with another user's rights; not to be closed."""
         found = copy.copy(self)
-        request = functools.partial(self._transport.request, user=user)
+        request = functools.partial(self._request, user=user)
         found._request = request  # noqa: SLF001 - of a copy of ourselves
+        return found
+
+    def only_while(self, check: Callable[[], None]) -> KubeClient:
+        """The same client, asking before every write; not to be closed.
+
+        Args:
+            check: raises if nothing may be written any more.
+        """
+        found, request = copy.copy(self), self._request
+
+        async def checked(method: str, *args: Any, **options: Any) -> Any:
+            if method != "GET":
+                check()
+            return await request(method, *args, **options)
+
+        found._request = checked  # noqa: SLF001 - of a copy of ourselves
         return found
 
     async def apply(

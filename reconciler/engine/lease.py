@@ -104,6 +104,19 @@ class Lease:
                 pause = self._terms.renew / 5
         logger.error("No longer leading as %s", self._identity)
 
+    def require(self) -> None:
+        """Refuse to go on if we do not lead (any more).
+
+        A process that was stopped and goes on finds this out first, not
+        after the write that it was about to make.
+
+        Raises:
+            TransientError: somebody else may lead.
+        """
+        if asyncio.get_running_loop().time() >= self._deadline():
+            msg = f"no longer leading as {self._identity}"
+            raise TransientError(msg)
+
     async def release(self) -> None:
         """Let others lead at once, if we lead; in bounded time."""
         try:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -112,6 +112,7 @@ class Reconciler:
         limits: bounds of observe and act.
         clock: the time that planners see.
         metrics: counters to use.
+        before_effect: called before each action; raises if none may begin.
     """
 
     def __init__(
@@ -126,7 +127,9 @@ class Reconciler:
         limits: Limits | None = None,
         clock: Clock = utc_now,
         metrics: Metrics | None = None,
+        before_effect: Callable[[], None] = lambda: None,
     ) -> None:
+        self._before_effect = before_effect
         self._controllers = controllers
         self._store = store
         self._dispatcher = dispatcher
@@ -250,6 +253,7 @@ class Reconciler:
         name = type(action).__name__
         note = one_line(action.describe(), _LONGEST_NOTE)
         logger.info("%s: %s", desired.key, note)
+        self._before_effect()
         async with _bounded(name, self._limits.act):
             await controller.act(self._context, desired, action)
         self.metrics.actions += 1

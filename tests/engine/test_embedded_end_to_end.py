@@ -467,3 +467,21 @@ async def test_a_signal_ends_a_process_that_runs_the_app(own):
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+async def test_a_client_whose_lead_is_over_reads_and_writes_nothing(client):
+    await put(client, "one", size=3)
+    asked = []
+
+    def over():
+        asked.append("asked")
+        msg = "no longer leading"
+        raise TransientError(msg)
+
+    late = client.only_while(over)
+    assert await late.get(*WHERE, "one") is not None
+    for writing in (late, late.acting_as("somebody")):
+        with pytest.raises(TransientError, match="no longer leading"):
+            await writing.delete(*WHERE, "one")
+    assert len(asked) == 2
+    assert await client.get(*WHERE, "one") is not None

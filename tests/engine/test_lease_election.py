@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from reconciler.engine.controller import TransientError
 from reconciler.engine.errors import ConflictError, UnavailableError
 from reconciler.engine.lease import Lease, LeaseTerms
 
@@ -218,3 +219,15 @@ async def test_releasing_is_bounded_and_never_fails(server, candidate):
     began = asyncio.get_running_loop().time()
     await leader.release()
     assert asyncio.get_running_loop().time() - began <= TERMS.renew
+
+
+async def test_a_lead_is_over_at_once_for_who_was_not_running(candidate):
+    """Nobody has to renew, or to fail to, before it is noticed."""
+    lease = candidate("a")
+    with pytest.raises(TransientError, match="no longer leading as a"):
+        lease.require()
+    await lease.attempt()
+    lease.require()
+    await asyncio.sleep(TERMS.duration)
+    with pytest.raises(TransientError, match="no longer leading as a"):
+        lease.require()

@@ -607,3 +607,14 @@ class Story:
 
     def restart(self, _name, _size):
         self.toy.restart()
+
+
+async def test_nothing_is_done_once_the_lead_is_over(toy):
+    def over():
+        msg = "no longer leading"
+        raise TransientError(msg)
+
+    toy.server.put("one", size=3)
+    toy.reconciler._before_effect = over
+    await toy.reconciler.reconcile(KEY)
+    assert toy.controller.effects == []

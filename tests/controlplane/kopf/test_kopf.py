@@ -339,7 +339,13 @@ async def test_managed_admission_webhooks_judge_and_change(
         ]
         return all(code == 200 and obj.get("webhooks") for code, obj in found)
 
+    async def asked():
+        made = await client.ok("POST", f"{WIDGETS}?dryRun=All", widget())
+        return made["spec"].get("color") == "green"
+
     await until(managed)
+    # As on a cluster, the server asks a moment after it shows what to ask.
+    await until(asked)
     made = await client.ok("POST", WIDGETS, widget())
     assert made["spec"]["color"] == "green"
     assert "it was judged" in client.headers["Warning"]
