@@ -23,6 +23,7 @@ class SshServer:
         self.user = asyncssh.generate_private_key("ssh-ed25519")
         self.commands: list[str] = []
         self.children: list[asyncio.subprocess.Process] = []
+        self.serving: list[Any] = []
         self.port = 0
 
         self.allow(self.user.export_public_key().decode())
@@ -54,13 +55,16 @@ class SshServer:
             stderr=asyncio.subprocess.PIPE,
         )
         self.children.append(child)
-        await process.redirect(
-            stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
-        )
-        code = await child.wait()
-        await process.stdout.drain()
-        process.exit(code)
-        await process.wait_closed()
+        self.serving.append(asyncio.current_task())
+        try:
+            await process.redirect(
+                stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
+            )
+            code = await child.wait()
+            await process.stdout.drain()
+            process.exit(code)
+        finally:
+            await process.wait_closed()
 
     async def stop(self) -> None:
         self.server.close()
@@ -70,6 +74,8 @@ class SshServer:
                 child.kill()
             await child.wait()
         self.children.clear()
+        await asyncio.gather(*self.serving, return_exceptions=True)
+        self.serving.clear()
 
     def known_hosts(self, host: Any = None) -> bytes:
         key = (host or self.host).export_public_key().decode()
