@@ -15,6 +15,9 @@ from reconciler.retrieval.selfrag.protocols import Generator, PartError
 from reconciler.retrieval.selfrag.sentences import spans, words
 from reconciler.retrieval.selfrag.similarity import unit
 
+MIN_WORDS = 3
+"""Content words of a quotation; pieces with fewer are no answers."""
+
 
 class ExtractiveGenerator(Generator):
     """Quotes the sentences that are nearest to the question.
@@ -66,8 +69,9 @@ class ExtractiveGenerator(Generator):
 
 
 def says_more(sentence: str, question: str) -> bool:
-    """Whether a sentence is more than the question said again. Pure."""
+    """Whether a sentence says something, and not the question again. Pure."""
     asked = question.strip().rstrip("?!. ").lower()
-    if asked in sentence.lower():
+    said = set(words(sentence))
+    if asked in sentence.lower() or len(said) < MIN_WORDS:
         return False
-    return bool(set(words(sentence)) - set(words(question)))
+    return bool(said - set(words(question)))

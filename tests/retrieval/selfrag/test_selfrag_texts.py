@@ -80,10 +80,13 @@ async def test_answers_are_the_nearest_sentences_word_for_word() -> None:
     [
         ("Sessions must be closed with close().", True),
         ("How must sessions be closed?", False),
+        ('"handbook", "query": ...', False),
         ('Ask: "when must sessions be closed?" and wait.', False),
     ],
 )
-def test_the_question_said_again_is_no_answer(sentence, expected) -> None:
+def test_the_question_again_and_scraps_are_no_answers(
+    sentence, expected
+) -> None:
     question = "When must sessions be closed?"
     assert says_more(sentence, question) == expected
 
