@@ -24,8 +24,8 @@ def warning(revision: str, found: list[DesiredObject]) -> str:
     return (
         f"{revision}: not encrypted, so that all who read the source know "
         f"the values: {', '.join(names)}; change the values and encrypt them "
-        "with `reconciler secret encrypt`, or annotate what is no secret "
-        f"{ANNOTATIONS.plain_secret}: allowed"
+        "with `reconciler secret encrypt`, or give what is no secret the "
+        f"annotation {ANNOTATIONS.plain_secret} with the value allowed"
     )
 
 
