@@ -181,7 +181,7 @@ def test_the_command_does_not_import_what_it_does_not_need() -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.stdout.strip() == "[]"
 

@@ -33,7 +33,7 @@ def run_python(*arguments: str, **environment: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
