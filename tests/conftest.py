@@ -1,10 +1,18 @@
-"""Plugin: what broke pytest itself is said last, where logs are cut.
+"""For all tests: time decides none, and what breaks pytest is said last.
 
 A worker that fails outside of any test (a hook, a warning, a report) ends
-the run, and pytest-xdist then ends with an assertion of its own.
+the run, pytest-xdist then ends with an assertion of its own, and logs are cut
+at their beginning.
 """
 
 from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 _ERRORS = []
 
