@@ -54,7 +54,7 @@ def as_vectors(values: ArrayLike, dim: int, what: str) -> Floats:
         msg = f"{what} must be of shape (any number, {dim}), not {array.shape}"
         raise ValueError(msg)
     with np.errstate(over="ignore"):
-        rows = np.ascontiguousarray(array, dtype=np.float32)
+        rows = np.require(array, np.float32, ["C", "A"])
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
@@ -81,7 +81,7 @@ def as_ids(values: ArrayLike) -> Ids:
         raise TypeError(msg)
     if array.dtype.kind == "u" and int(array.max()) > np.iinfo(np.int64).max:
         raise ValueError("ids must fit 64 bits with sign")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.require(array, np.int64, ["C", "A"])
 
 
 def last_occurrences(ids: Ids) -> Rows:

@@ -186,10 +186,14 @@ def _parsed(path: Path, at: int, payload: bytes, dim: int) -> Record:
     ):
         raise CorruptFileError(path, at, "a record of another length or kind")
     start = _PAYLOAD.size
-    numbers = np.frombuffer(payload, np.int64, count, start)
+    # Records lie where they lie: the kernels want whole words.
+    numbers = np.require(
+        np.frombuffer(payload, np.int64, count, start), requirements="A"
+    )
     if what == _ADD:
-        rows = np.frombuffer(
-            payload, np.float32, count * dim, start + 8 * count
+        rows = np.require(
+            np.frombuffer(payload, np.float32, count * dim, start + 8 * count),
+            requirements="A",
         )
         return Added(numbers, rows.reshape(count, dim))
     if what == _DELETE:

@@ -343,3 +343,17 @@ TestSmallTails = SmallTails.TestCase
 TestIndex.settings = TestSmallTails.settings = settings(
     max_examples=30, stateful_step_count=25, deadline=None
 )
+
+
+def test_arrays_at_odd_addresses_are_taken() -> None:
+    raw = np.zeros(3 * 40 * 4 + 3 * 8 + 2, np.uint8)
+    rows = raw[1 : 1 + 3 * 40 * 4].view(np.float32).reshape(3, 40)
+    ids = raw[-25:-1].view(np.int64)
+    assert not rows.flags.aligned
+    rows[:] = np.eye(3, 40)
+    ids[:] = [5, 6, 7]
+    index = ExactIndex(40)
+    index.add(ids, rows)
+    found, scores = index.search(rows, 1)
+    assert found[:, 0].tolist() == [5, 6, 7]
+    assert scores[:, 0].tolist() == [1, 1, 1]
