@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from reconciler.feedback.connecting import connected
 from reconciler.feedback.export import read_rows
 from reconciler.feedback.judgement import Judgement
 from reconciler.feedback.resource import Rewards
 from reconciler.feedback.rewards import rewards_of
+from reconciler.indexes.home import WRITING
 from reconciler.runs.protocol import sync_directory
 
 _EXPORT_SECONDS = 600
@@ -47,19 +51,36 @@ def write_rows(
         OSError: the disk refused.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_suffix(".writing")
     count = 0
-    with staging.open("w", encoding="utf-8") as file:
-        with connected(dsn, statement_seconds=_EXPORT_SECONDS) as connection:
-            judged = read_rows(connection, 0, through, model)
-            for row in documents(judged, rewards, min_reward):
-                file.write(json.dumps(row) + "\n")
-                count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    staging.replace(path)
-    sync_directory(path.parent)
+    with (
+        _replacing(path) as file,
+        connected(dsn, statement_seconds=_EXPORT_SECONDS) as connection,
+    ):
+        judged = read_rows(connection, 0, through, model)
+        for row in documents(judged, rewards, min_reward):
+            file.write(json.dumps(row) + "\n")
+            count += 1
     return count
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """A file that takes the place of another one once it is whole.
+
+    Its name is its own: an export that was given up may still be writing.
+    """
+    handle, name = tempfile.mkstemp(suffix=WRITING, dir=path.parent)
+    staging = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(path)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
 
 
 def documents(

@@ -21,6 +21,9 @@ from reconciler.engine.resource import Timestamp
 from reconciler.retrieval.library import DamagedError, Library
 from reconciler.runs.protocol import Document, write_atomically
 
+WRITING = ".writing"
+"""Suffix of rows that are not whole yet."""
+
 _ROWS = re.compile(r"[0-9a-f]{64}\.jsonl")
 
 
@@ -57,12 +60,13 @@ class IndexHome:
         return self.root / "rows" / f"{source}.jsonl"
 
     def stale_rows(self, source: str | None) -> list[Path]:
-        """Rows of other states than this one."""
+        """Rows of other states than this one, and half of an export."""
+        rows = self.root / "rows"
         return [
             path
-            for path in sorted((self.root / "rows").glob("*.jsonl"))
+            for path in sorted(rows.glob("*.jsonl"))
             if _ROWS.fullmatch(path.name) and path.stem != source
-        ]
+        ] + sorted(rows.glob(f"*{WRITING}"))
 
     def current(self) -> str | None:
         """The generation that the pointer names; None if it is damaged.

@@ -7,6 +7,7 @@ what it answers is the matter of a later pass.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -25,7 +26,12 @@ from reconciler.gitops.credentials import CredentialsError, secret_data
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.notifications.commit_status import CommitStatus, statuses
 from reconciler.notifications.courier import Answer, Courier
-from reconciler.notifications.message import Filter, FilterError, wanted
+from reconciler.notifications.message import (
+    Filter,
+    FilterError,
+    Message,
+    wanted,
+)
 from reconciler.notifications.metrics import NotificationMetrics
 from reconciler.notifications.observation import (
     Delivered,
@@ -36,6 +42,8 @@ from reconciler.notifications.outbox import Outbox
 from reconciler.notifications.plan import AlertPlan, Deliver, plan
 from reconciler.notifications.receiver import Receiver, ReceiverError
 from reconciler.notifications.resource import ANY, FORGES, Alert
+
+logger = logging.getLogger(__name__)
 
 EVENTS = ("events.k8s.io/v1", "Event")
 
@@ -102,6 +110,7 @@ class AlertController:
             delivered=tuple(outbox.delivered),
             busy=outbox.busy,
             wait=max(outbox.next_try - self._ticks(), 0.0),
+            failed=outbox.failed,
             problem=outbox.problem,
         )
         return await _with_news(ctx, desired, chosen, receiver, found)
@@ -141,7 +150,6 @@ class AlertController:
     ) -> None:
         content = action.content
         if isinstance(content, CommitStatus):
-            request = receiver.status(content)
             about = Delivered(
                 content.digest,
                 micro_time(self._clock()),
@@ -149,14 +157,32 @@ class AlertController:
                 content.commit,
             )
         else:
-            request = receiver.event(content)
             about = Delivered(content.digest, content.at)
-        timeout = parse_duration(alert.spec.timeout).total_seconds()
-        answer = await self._courier.deliver(receiver, request, timeout)
+        try:
+            answer = await self._answer(alert, receiver, content)
+        except Exception:
+            # A mistake of ours: told, and tried again later, not at once.
+            logger.exception("%s: nothing is delivered", alert.key)
+            text = "it cannot be put into words: see the controller's log"
+            answer = Answer(taken=False, message=text)
         self._count(alert, answer)
         if outbox.ended(about, answer, self._ticks()) and outbox.problem:
             problem = outbox.problem
             ctx.events.warning(alert, problem.reason, problem.message)
+
+    async def _answer(
+        self,
+        alert: Alert,
+        receiver: Receiver,
+        content: CommitStatus | Message,
+    ) -> Answer:
+        request = (
+            receiver.status(content)
+            if isinstance(content, CommitStatus)
+            else receiver.event(content)
+        )
+        timeout = parse_duration(alert.spec.timeout).total_seconds()
+        return await self._courier.deliver(receiver, request, timeout)
 
     def _count(self, alert: Alert, answer: Answer) -> None:
         outcome = "sent" if answer.taken else "failed"

@@ -54,7 +54,8 @@ class Message:
             self.reason, self.text, self.revision,
         )  # fmt: skip
         whole = "\x1f".join(parts)
-        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+        data = whole.encode(errors="surrogatepass")
+        return hashlib.sha256(data).hexdigest()[:32]
 
     @property
     def about(self) -> str:

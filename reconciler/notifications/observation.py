@@ -54,4 +54,7 @@ class Observation:
     wait: float = 0.0
     """Seconds in which nothing is sent, because of a failure."""
 
+    failed: str = ""
+    """Digest of what could not be delivered last: others come before it."""
+
     problem: Problem | None = None

@@ -31,6 +31,9 @@ class Outbox:
     problem: Problem | None = None
     """Why the newest delivery failed."""
 
+    failed: str = ""
+    """Digest of what could not be delivered last."""
+
     failures: int = 0
     next_try: float = 0.0
     """Monotonic seconds before which nothing is sent."""
@@ -92,6 +95,7 @@ class Outbox:
             self._add(delivered.refused())
         else:
             self.problem = Problem("DeliveryFailed", answer.message)
+            self.failed = delivered.digest
             wait = min(FIRST_WAIT * 2.0**self.failures, LONGEST_WAIT)
             self.failures += 1
             self.next_try = now + max(wait, answer.wait)

@@ -152,9 +152,14 @@ def _due(
 ) -> Message | CommitStatus | None:
     """The oldest message that was not sent, or a status that changed."""
     known = {(p.repository, p.digest) for p in status.posted}
-    for found in observed.statuses:
-        if (found.repository, found.digest) not in known:
-            return found
+    new = [
+        found
+        for found in observed.statuses
+        if (found.repository, found.digest) not in known
+    ]
+    if new:
+        # A commit that its forge does not know holds up no other.
+        return min(new, key=lambda found: found.digest == observed.failed)
     news = _news(alert, status, observed.messages, now)
     sent = {s.digest: s.at for s in status.sent}
     repeat = _repeat(alert)

@@ -86,7 +86,8 @@ class Receiver:
         if kind in FORGES | {"generic-hmac"} and not self.token:
             msg = f"{WHERE}.secretRef: the Secret has no token"
             raise ReceiverError(msg)
-        # An address or a token is worth as much as a password.
+        # An address or a token is worth as much as a password; the one of
+        # generic-hmac signs, and is never sent.
         secret = kind not in {"generic", "generic-hmac"} or (
             kind == "generic" and bool(self.token)
         )
@@ -225,7 +226,8 @@ def _escaped(text: str) -> str:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    # Escaped: half of a character in an event's text cannot be encoded.
+    return json.dumps(value).encode()
 
 
 def _line(values: Mapping[str, bytes], key: str) -> str:

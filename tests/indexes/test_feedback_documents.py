@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 
 import pytest
 
 from reconciler.feedback.judgement import Judgement
 from reconciler.feedback.resource import Rewards
-from reconciler.indexes.feedback_rows import documents
+from reconciler.indexes.feedback_rows import _replacing, documents
 
 UP, DOWN = True, False
 
@@ -68,3 +69,19 @@ def test_the_same_answer_to_another_prompt_is_another_document():
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_an_empty_answer_is_no_document(text):
     assert texts(said("thumbs", UP, text)) == []
+
+
+def test_an_export_that_was_given_up_leaves_the_next_one_alone(tmp_path):
+    path = tmp_path / ("0" * 64 + ".jsonl")
+    with _replacing(path) as late:
+        late.write("half")
+        late.flush()
+        with _replacing(path) as whole:
+            whole.write("whole")
+        assert path.read_text() == "whole"
+    assert path.read_text() == "half", "it ended later, and is whole too"
+    with suppress(KeyError), _replacing(path) as file:
+        file.write("x")
+        raise KeyError
+    assert path.read_text() == "half"
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

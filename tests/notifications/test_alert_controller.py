@@ -12,6 +12,7 @@ from aiohttp import web
 from reconciler.engine.controller import Context
 from reconciler.gitops.resource import ConfigRepository
 from reconciler.notifications.controller import AlertController
+from reconciler.notifications.receiver import Receiver
 from reconciler.notifications.resource import Alert
 from tests.notifications.conftest import (
     NOW,
@@ -273,3 +274,25 @@ async def test_deliveries_are_counted_until_the_alert_is_gone(
     cluster.alert = gone.model_copy(update={"metadata": other})
     await controller.observe(context, cluster.alert)
     assert counts() == {}
+
+
+async def test_half_a_character_is_delivered(cluster, receivers):
+    cluster.events = [event("a", 1, note="it ends \ud800 here")]
+    await cluster.settle()
+    assert len(receivers.messages) == 1
+    assert cluster.ready == ("True", "Succeeded")
+
+
+async def test_a_mistake_of_ours_is_told_and_waits(
+    cluster, receivers, monkeypatch
+):
+    def broken(*_):
+        msg = "a bug"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(Receiver, "event", broken)
+    cluster.events = [event("a", 1)]
+    plan = await cluster.settle()
+    assert plan.requeue_after == 5
+    assert cluster.ready == ("False", "DeliveryFailed")
+    assert receivers.messages == []

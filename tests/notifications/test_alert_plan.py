@@ -211,3 +211,22 @@ def test_a_suspended_alert_sends_nothing() -> None:
     assert outcome.actions == ()
     assert find(outcome.status.conditions, "Suspended") is not None
     assert isinstance(outcome.status, AlertStatus)
+
+
+def test_a_commit_that_its_forge_does_not_know_holds_up_no_other() -> None:
+    one, other = (commit_status(repository(name)) for name in ("a", "b"))
+    assert one is not None
+    assert other is not None
+    both = Observation(statuses=(one, other))
+    (first,) = plan(alert(), both, NOW).actions
+    assert first.content == one
+    failed = Observation(
+        statuses=(one, other),
+        failed=one.digest,
+        problem=Problem("DeliveryFailed", "answered 404"),
+    )
+    (next_one,) = plan(alert(), failed, NOW).actions
+    assert next_one.content == other
+    alone = Observation(statuses=(one,), failed=one.digest)
+    (again,) = plan(alert(), alone, NOW).actions
+    assert again.content == one
