@@ -110,9 +110,14 @@ class EmbeddedServer:
             return True
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        return processes.wait_until(
-            lambda: processes.postmaster(data) is None, seconds
-        )
+
+        def ended() -> bool:
+            # It writes its last line to the log after its lock file is gone.
+            return processes.postmaster(data) is None and not (
+                processes.alive(pid)
+            )
+
+        return processes.wait_until(ended, seconds)
 
     def _home(self) -> Path:
         return self.directory.resolve()
