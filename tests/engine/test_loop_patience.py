@@ -10,6 +10,7 @@ import pytest
 from reconciler.engine.controller import TransientError
 from reconciler.engine.errors import ConflictError, UnavailableError
 from reconciler.engine.loop import AWAY_BACKOFF, QUIET_CONFLICTS
+from reconciler.engine.resource import ObjectKey
 
 pytestmark = pytest.mark.looptime
 
@@ -134,3 +135,33 @@ async def test_metrics_tell_when_and_how_long(toy):
     toy.store.remove(gone.raw)
     await toy.reconciler.reconcile(key)
     assert metrics.objects == {}
+
+
+async def test_a_server_that_is_away_does_not_end_the_worker(toy):
+    toy.server.put("one", size=3)
+    worker = asyncio.create_task(toy.reconciler.work())
+
+    def away(_):
+        msg = "away"
+        raise UnavailableError(msg)
+
+    toy.server.fail = away
+    await asyncio.sleep(60)
+    assert toy.controller.effects == []
+    toy.server.fail = lambda _: None
+    await asyncio.sleep(400)
+    assert toy.controller.effects == ["Resize to 3"]
+    assert toy.server.condition("one", "Ready")["status"] == "True"
+    toy.queue.close()
+    await worker
+
+
+async def test_nothing_is_done_once_the_lead_is_over(toy):
+    def over():
+        msg = "no longer leading"
+        raise TransientError(msg)
+
+    toy.server.put("one", size=3)
+    toy.reconciler._before_effect = over
+    await toy.reconciler.reconcile(ObjectKey("Widget", "default", "one"))
+    assert toy.controller.effects == []

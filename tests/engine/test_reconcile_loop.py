@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.engine.controller import TerminalError, TransientError
-from reconciler.engine.errors import UnavailableError
 from reconciler.engine.loop import QUICK_PASSES, Limits
 from reconciler.engine.resource import FINALIZER, ObjectKey
 
@@ -455,26 +454,6 @@ async def test_a_plan_that_never_gets_empty_backs_off(new_toy):
     await worker
 
 
-@pytest.mark.looptime
-async def test_a_server_that_is_away_does_not_end_the_worker(toy):
-    toy.server.put("one", size=3)
-    worker = asyncio.create_task(toy.reconciler.work())
-
-    def away(_):
-        msg = "away"
-        raise UnavailableError(msg)
-
-    toy.server.fail = away
-    await asyncio.sleep(60)
-    assert toy.controller.effects == []
-    toy.server.fail = lambda _: None
-    await asyncio.sleep(400)
-    assert toy.controller.effects == ["Resize to 3"]
-    assert toy.server.condition("one", "Ready")["status"] == "True"
-    toy.queue.close()
-    await worker
-
-
 async def test_an_object_that_vanishes_during_a_pass_is_forgotten(toy):
     toy.controller.finalizer = False
 
@@ -607,14 +586,3 @@ class Story:
 
     def restart(self, _name, _size):
         self.toy.restart()
-
-
-async def test_nothing_is_done_once_the_lead_is_over(toy):
-    def over():
-        msg = "no longer leading"
-        raise TransientError(msg)
-
-    toy.server.put("one", size=3)
-    toy.reconciler._before_effect = over
-    await toy.reconciler.reconcile(KEY)
-    assert toy.controller.effects == []
