@@ -31,6 +31,8 @@ cdef extern from "layout.hpp" namespace "reconciler" nogil:
         const float* low_scale
         const float* low_rest_scale
         const float* low_residual
+        const float* octet_scale
+        const float* octet_residual
     cdef cppclass CBasis "reconciler::Basis":
         CBasis()
         const float* matrix
@@ -40,6 +42,7 @@ cdef extern from "layout.hpp" namespace "reconciler" nogil:
         const uint8_t* head
         const uint8_t* rest
         const uint8_t* low
+        const uint8_t* octets
         Side side
         double unit
         CBasis basis
@@ -77,6 +80,7 @@ cdef extern from "codes.hpp" namespace "reconciler" nogil:
         uint8_t* head
         uint8_t* rest
         uint8_t* low
+        uint8_t* octets
         float* scale
         float* inverse_norm
         float* residual
@@ -88,6 +92,8 @@ cdef extern from "codes.hpp" namespace "reconciler" nogil:
         float* low_scale
         float* low_rest_scale
         float* low_residual
+        float* octet_scale
+        float* octet_residual
     void row_norms(const float*, size_t, size_t, double*) except +
     double encode_rows(const float*, const double*, size_t, size_t, Metric,
                        const CBasis&, const CodeArrays&, CPool&) except +
@@ -243,7 +249,7 @@ cdef class Basis:
 
 cdef _check_codes(size_t count, size_t dim, Basis basis, const uint8_t[::1] head,
                   const uint8_t[::1] rest, const uint8_t[::1] low,
-                  const float[:, ::1] side):
+                  const uint8_t[::1] octets, const float[:, ::1] side):
     cdef size_t coded = coded_dim(dim)
     cdef size_t first = basis.basis.head
     if (
@@ -251,6 +257,7 @@ cdef _check_codes(size_t count, size_t dim, Basis basis, const uint8_t[::1] head
         or <size_t>head.shape[0] != _padded(count) * first // 2
         or <size_t>rest.shape[0] != count * ((coded - first) // 2)
         or <size_t>low.shape[0] != count * (coded // 2)
+        or <size_t>octets.shape[0] != _padded(count) * first
         or <size_t>side.shape[0] != kSideArrays
         or <size_t>side.shape[1] != _padded(count)
     ):
@@ -265,12 +272,13 @@ cdef Metric _metric(int number) except *:
 
 def encode(const float[:, ::1] rows, const double[::1] lengths, int metric,
            Basis basis not None, uint8_t[::1] head, uint8_t[::1] rest,
-           uint8_t[::1] low, float[:, ::1] side, Pool pool not None):
+           uint8_t[::1] low, uint8_t[::1] octets, float[:, ::1] side,
+           Pool pool not None):
     """Fill the code arrays (zeroed by the caller) and return their unit."""
     cdef size_t count = rows.shape[0]
     cdef size_t dim = rows.shape[1]
     cdef Metric kind = _metric(metric)
-    _check_codes(count, dim, basis, head, rest, low, side)
+    _check_codes(count, dim, basis, head, rest, low, octets, side)
     if <size_t>lengths.shape[0] != count:
         raise ValueError("one norm for each row")
     cdef bint parted = rest.shape[0] > 0
@@ -278,6 +286,7 @@ def encode(const float[:, ::1] rows, const double[::1] lengths, int metric,
     out.head = &head[0]
     out.rest = &rest[0] if parted else NULL
     out.low = &low[0]
+    out.octets = &octets[0]
     out.scale = &side[0, 0]
     out.inverse_norm = &side[1, 0]
     out.residual = &side[2, 0]
@@ -289,6 +298,8 @@ def encode(const float[:, ::1] rows, const double[::1] lengths, int metric,
     out.low_scale = &side[8, 0]
     out.low_rest_scale = &side[9, 0]
     out.low_residual = &side[10, 0]
+    out.octet_scale = &side[11, 0]
+    out.octet_residual = &side[12, 0]
     cdef double unit
     with nogil:
         unit = encode_rows(&rows[0, 0], &lengths[0], count, dim, kind,
@@ -307,7 +318,7 @@ cdef class Segment:
 
     def __cinit__(self, const float[:, ::1] rows, const int64_t[::1] ids,
                   const double[::1] lengths, int metric, Basis basis=None,
-                  head=None, rest=None, low=None, side=None,
+                  head=None, rest=None, low=None, octets=None, side=None,
                   double unit=1.0):
         cdef size_t count = rows.shape[0]
         if <size_t>ids.shape[0] != count or (
@@ -317,7 +328,8 @@ cdef class Segment:
         _metric(metric)
         self.dim = rows.shape[1]
         self.metric = metric
-        self.kept = (rows, ids, lengths, basis, head, rest, low, side)
+        self.kept = (rows, ids, lengths, basis, head, rest, low, octets,
+                     side)
         self.view.rows = &rows[0, 0]
         self.view.ids = &ids[0]
         self.view.norms = &lengths[0]
@@ -325,18 +337,21 @@ cdef class Segment:
         self.view.count = count
         self.view.codes.head = NULL
         if basis is not None:
-            self._set_codes(basis, head, rest, low, side, unit)
+            self._set_codes(basis, head, rest, low, octets, side, unit)
 
     cdef _set_codes(self, Basis basis, const uint8_t[::1] head,
                     const uint8_t[::1] rest, const uint8_t[::1] low,
-                    const float[:, ::1] side, double unit):
-        _check_codes(self.view.count, self.dim, basis, head, rest, low, side)
+                    const uint8_t[::1] octets, const float[:, ::1] side,
+                    double unit):
+        _check_codes(self.view.count, self.dim, basis, head, rest, low,
+                     octets, side)
         cdef bint parted = rest.shape[0] > 0
         cdef Codes* codes = &self.view.codes
         codes.basis = basis.basis
         codes.head = &head[0]
         codes.rest = &rest[0] if parted else NULL
         codes.low = &low[0]
+        codes.octets = &octets[0]
         codes.unit = unit
         codes.side.scale = &side[0, 0]
         codes.side.inverse_norm = &side[1, 0]
@@ -349,6 +364,8 @@ cdef class Segment:
         codes.side.low_scale = &side[8, 0]
         codes.side.low_rest_scale = &side[9, 0]
         codes.side.low_residual = &side[10, 0]
+        codes.side.octet_scale = &side[11, 0]
+        codes.side.octet_residual = &side[12, 0]
 
 
     def set_clusters(self, const float[:, ::1] centres,

@@ -30,19 +30,23 @@
 //   |<h, z>|. s is the least-squares scale rounded to float32, so z is
 //   orthogonal to c but for |<h, z>| <= v |s c| + 2^-44 |y| <= 2 v |y|:
 //     <p, y> <= est + sqrt(N^2 - alpha^2) |z| + (E + 4 v) Y              (2)
+// The octets of the head have an s, c and z of their own: a row's u is c + 128.
+//   <a, c> = <a, u> - 128 sum(a) is exact in int32 (255 * 127 * 4096 < 2^27)
+//   and is rounded once to float32. (1) holds for them, with P = 0 where there
+//   is no rest, and so does (3).
 // The first planes of both parts:
 //     <p, y> <= est_h + est_r + N_h |z_h| + N_r |z_r| + E Y              (3)
 // Both planes of both parts, est2 = s2 t <a, c2>:
 //     <p, y> <= est_h + est_r + est2_h + est2_r + N |z2| + E Y           (4)
 //
-// Rounding of (1) to (4) in float32, N <= 1.3. Each estimate has at most three
-// roundings of products, 3.01 v |est|, and the |est| of a part are at most N
+// Rounding of (1) to (4) in float32, N <= 1.3. Each estimate has at most four
+// roundings, 4.01 v |est|, and the |est| of a part are at most N
 // Y; alpha too has three, 1/|c| among them, so alpha^2 is off by at most 7.1 v
 // N^2 and N^2 - alpha^2 by v N^2 more; N^2 is stored times (1 + 2^-18) = (1 +
 // 64 v), which covers both, so the root's argument is never too small.
 // Products with a residual or W (stored times 1 + 2^-20 = 1 + 16 v) lose at
 // most 3 v, which that covers. At most seven additions lose v times a partial
-// sum of at most 6 N Y + weight |y|^2 / 2 each. In all less than 70 v N Y, plus
+// sum of at most 6 N Y + weight |y|^2 / 2 each. In all less than 72 v N Y, plus
 // 8 v times the l2 term. The error that is added is
 //   R = E (1 + 2^-8) + 2^-17 + H + 2.1 F,
 // where 2^-17 is 128 v, and the l2 weight is taken times (1 - 2^-20): both

@@ -40,6 +40,8 @@ void set_side(const CodeArrays& out, std::size_t row, double size,
   }
   out.low_scale[row] = scaled(code.low_scale);
   out.low_residual[row] = at_least(code.low_residual);
+  out.octet_scale[row] = 0.5f * scaled(code.octet_scale);
+  out.octet_residual[row] = at_least(code.octet_residual);
   if (out.norm != nullptr) out.norm[row] = round_up(bound);
   if (out.half_square != nullptr) {
     out.half_square[row] =
@@ -84,6 +86,7 @@ double encode_rows(const float* rows, const double* norms, std::size_t count,
       code.lane = row % kBlockRows;
       code.rest = out.rest + row * (rest / 2);
       code.low = out.low + row * (coded / 2);
+      code.octet_block = out.octets + row / kBlockRows * 2 * block_bytes;
       isa.encode(rotated.data() + (row - begin) * coded, coded, basis.head,
                  code);
       const double size =

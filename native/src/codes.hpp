@@ -13,6 +13,7 @@ struct CodeArrays {
   std::uint8_t* head;
   std::uint8_t* rest;
   std::uint8_t* low;
+  std::uint8_t* octets;
   float* scale;
   float* inverse_norm;
   float* residual;
@@ -24,6 +25,8 @@ struct CodeArrays {
   float* low_scale;
   float* low_rest_scale;
   float* low_residual;
+  float* octet_scale;
+  float* octet_residual;
 };
 
 // The Euclidean norm of every row.

@@ -192,6 +192,7 @@ const Kernels kAvx2 = {
     dot,
     square_distance,
     sieve_strips<scan, select>,
+    nullptr,
     each_row_dot<row_dot>,
     generic_rotate,
     project<Unit, 2, 2>,

@@ -55,6 +55,7 @@ const Kernels kNeon = {
     generic_dot,
     generic_square_distance,
     sieve_strips<scan, generic_select>,
+    nullptr,
     each_row_dot<generic_row_dot>,
     generic_rotate,
     project<PortableUnit, 2, 1>,

@@ -10,6 +10,7 @@ const Kernels kPortable = {
     generic_dot,
     generic_square_distance,
     sieve_strips<generic_scan, generic_select>,
+    generic_sieve_octets,
     each_row_dot<generic_row_dot>,
     generic_rotate,
     project<PortableUnit, 1, 1>,

@@ -13,6 +13,7 @@ namespace reconciler {
 // the step of the head's code, 2t.
 struct SieveBound {
   float half;         // 7.5 times the sum of the code
+  std::int32_t octet_half;  // -128 times that sum
   float norm_square;  // N^2 of the head, rounded up
   float norm;         // N of the head, rounded up
   float rest;         // P: the norm of the rest, rounded up
@@ -32,7 +33,7 @@ struct Sieve {
   float* upper;
   std::size_t found;
 };
-constexpr std::size_t kMostSieves = 8;
+constexpr std::size_t kMostSieves = 8;  // of the first plane
 
 // Where one encoded row goes.
 struct Encoded {
@@ -40,9 +41,11 @@ struct Encoded {
   std::size_t lane;          // its place in the block
   std::uint8_t* rest;
   std::uint8_t* low;
+  std::uint8_t* octet_block;
   float scale, inverse_norm, rest_scale, low_scale, low_rest_scale;
+  float octet_scale;
   // Computed in double, not yet rounded up.
-  double residual, rest_size, rest_residual, low_residual;
+  double residual, rest_size, rest_residual, low_residual, octet_residual;
 };
 
 struct Kernels {
@@ -55,6 +58,11 @@ struct Kernels {
   void (*sieve)(const std::uint8_t* head, std::size_t groups,
                 std::size_t blocks, const Side& side, Sieve* queries,
                 std::size_t count);
+  // The same by the head's octets, for any number of queries; nullptr where
+  // that would not be faster.
+  void (*sieve_octets)(const std::uint8_t* octets, std::size_t groups,
+                       std::size_t blocks, const Side& side, Sieve* queries,
+                       std::size_t count);
   // dots[i] = <u, a> of `dims` row-major dimensions of row rows[i].
   void (*row_dots)(const std::uint8_t* codes, std::size_t stride,
                    const std::int8_t* query, std::size_t dims,

@@ -74,6 +74,28 @@ constexpr std::size_t kVector = 16;
   }
 }
 
+[[maybe_unused]] void generic_scan_octets(
+    const std::uint8_t* octets, std::size_t groups, std::size_t blocks,
+    const std::int8_t* const* queries, std::size_t count, std::int32_t* dots,
+    std::size_t stride) {
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const std::uint8_t* block = octets + b * groups * kGroupBytes;
+    for (std::size_t q = 0; q < count; ++q) {
+      std::int32_t sums[kBlockRows] = {};
+      for (std::size_t g = 0; g < groups; ++g) {
+        const std::int8_t* a = queries[q] + g * kOctetDims;
+        const std::uint8_t* code = block + g * kGroupBytes;
+        for (std::size_t row = 0; row < kBlockRows; ++row) {
+          for (std::size_t j = 0; j < kOctetDims; ++j) {
+            sums[row] += code[row * kOctetDims + j] * a[j];
+          }
+        }
+      }
+      std::memcpy(dots + q * stride + b * kBlockRows, sums, sizeof sums);
+    }
+  }
+}
+
 [[maybe_unused]] std::int32_t generic_row_dot(const std::uint8_t* codes,
                                               const std::int8_t* query,
                                               std::size_t dims) {
@@ -107,25 +129,36 @@ void each_row_dot(const std::uint8_t* codes, std::size_t stride,
 constexpr std::size_t kStripBlocks = 4;
 constexpr std::size_t kStripRows = kStripBlocks * kBlockRows;
 
-template <bool kRest, bool kNorm, bool kSquare>
+// Which plane of the head the dots are with, and whether there is a rest.
+enum class Plane { first, first_of_two, octets, octets_of_two };
+
+template <Plane kPlane, bool kNorm, bool kSquare>
 void bound_rows(const SieveBound& query, const Side& side,
                 const std::int32_t* __restrict dots, std::size_t count,
                 float* __restrict estimates, float* __restrict upper) {
   const float half = query.half, n2 = query.norm_square, n = query.norm;
   const float rest = query.rest, error = query.error;
   const float weight = query.half_weight;
-  const float* __restrict scale = side.scale;
+  constexpr bool octets =
+      kPlane == Plane::octets || kPlane == Plane::octets_of_two;
+  constexpr bool parted =
+      kPlane == Plane::first_of_two || kPlane == Plane::octets_of_two;
+  const std::int32_t octet_half = query.octet_half;
+  const float* __restrict scale = octets ? side.octet_scale : side.scale;
   const float* __restrict inverse = side.inverse_norm;
-  const float* __restrict residual = side.residual;
+  const float* __restrict residual =
+      octets ? side.octet_residual : side.residual;
   const float* __restrict size = side.rest;
   const float* __restrict norm = side.norm;
   const float* __restrict square = side.half_square;
   for (std::size_t i = 0; i < count; ++i) {
-    const float dot = static_cast<float>(dots[i]) - half;
+    const float dot = octets ? static_cast<float>(dots[i] + octet_half)
+                             : static_cast<float>(dots[i]) - half;
     const float estimate = scale[i] * dot;
     float bound = estimate;
-    if (kRest) {
-      bound += residual[i] * n + size[i] * rest;
+    if (octets || parted) {
+      bound += residual[i] * n;
+      if (parted) bound += size[i] * rest;
     } else {
       const float alpha = dot * inverse[i];
       float across = n2 - alpha * alpha;
@@ -139,20 +172,29 @@ void bound_rows(const SieveBound& query, const Side& side,
   }
 }
 
-[[maybe_unused]] void bound(const SieveBound& query, const Side& side,
-                            const std::int32_t* dots, std::size_t count,
-                            float* estimates, float* upper) {
+template <Plane kPlane>
+void bound_plane(const SieveBound& query, const Side& side,
+                 const std::int32_t* dots, std::size_t count,
+                 float* estimates, float* upper) {
   const auto run = [&](auto rows) {
     rows(query, side, dots, count, estimates, upper);
   };
+  if (side.half_square != nullptr) return run(bound_rows<kPlane, true, true>);
+  if (side.norm != nullptr) return run(bound_rows<kPlane, true, false>);
+  run(bound_rows<kPlane, false, false>);
+}
+
+template <bool kOctets>
+void bound(const SieveBound& query, const Side& side,
+           const std::int32_t* dots, std::size_t count, float* estimates,
+           float* upper) {
+  constexpr Plane whole = kOctets ? Plane::octets : Plane::first;
+  constexpr Plane parted =
+      kOctets ? Plane::octets_of_two : Plane::first_of_two;
   if (side.rest != nullptr) {
-    if (side.half_square != nullptr) return run(bound_rows<true, true, true>);
-    if (side.norm != nullptr) return run(bound_rows<true, true, false>);
-    return run(bound_rows<true, false, false>);
+    return bound_plane<parted>(query, side, dots, count, estimates, upper);
   }
-  if (side.half_square != nullptr) return run(bound_rows<false, true, true>);
-  if (side.norm != nullptr) return run(bound_rows<false, true, false>);
-  run(bound_rows<false, false, false>);
+  bound_plane<whole>(query, side, dots, count, estimates, upper);
 }
 
 // Rows whose bound reaches the threshold; at most `count` of them.
@@ -168,7 +210,7 @@ void bound_rows(const SieveBound& query, const Side& side,
 }
 
 // Strip by strip, so that what lies between the steps stays in the cache.
-template <auto kScan, auto kSelect>
+template <auto kScan, auto kSelect, bool kOctets = false>
 void sieve_strips(const std::uint8_t* head, std::size_t groups,
                   std::size_t blocks, const Side& side, Sieve* queries,
                   std::size_t count) {
@@ -186,8 +228,8 @@ void sieve_strips(const std::uint8_t* head, std::size_t groups,
     const Side part = side.from(first);
     for (std::size_t q = 0; q < count; ++q) {
       Sieve& query = queries[q];
-      bound(*query.bound, part, dots + q * kStripRows, some * kBlockRows,
-            estimates, upper);
+      bound<kOctets>(*query.bound, part, dots + q * kStripRows,
+                     some * kBlockRows, estimates, upper);
       const std::size_t passed =
           kSelect(upper, some * kBlockRows, query.threshold, rows);
       for (std::size_t i = 0; i < passed; ++i) {
@@ -197,6 +239,18 @@ void sieve_strips(const std::uint8_t* head, std::size_t groups,
         query.upper[to] = upper[rows[i]];
       }
     }
+  }
+}
+
+[[maybe_unused]] void generic_sieve_octets(const std::uint8_t* octets,
+                                           std::size_t groups,
+                                           std::size_t blocks,
+                                           const Side& side, Sieve* queries,
+                                           std::size_t count) {
+  for (std::size_t q = 0; q < count; q += kMostSieves) {
+    const std::size_t some = count - q < kMostSieves ? count - q : kMostSieves;
+    sieve_strips<generic_scan_octets, generic_select, true>(
+        octets, groups, blocks, side, queries + q, some);
   }
 }
 
@@ -318,6 +372,34 @@ void pack_halves(const std::uint8_t* u, std::size_t n, std::uint8_t* out) {
   }
 }
 
+// Codes the head, which stays as it is, with eight bits a dimension.
+void encode_octets(const double* y, std::size_t head, Encoded& out) {
+  constexpr double whole = 0x1.8p52;  // adding it rounds to an integer
+  double c[kMaxDim];
+  double largest = 0.0;
+  for (std::size_t j = 0; j < head; ++j) {
+    const double size = std::fabs(y[j]);
+    largest = size > largest ? size : largest;
+  }
+  const bool coded = largest > 0x1p-60;
+  const double inverse = coded ? 127.0 / largest : 0.0;
+  double yc = 0.0, cc = 0.0;
+  for (std::size_t j = 0; j < head; ++j) {
+    c[j] = (y[j] * inverse + whole) - whole;
+    yc += y[j] * c[j];
+    cc += c[j] * c[j];
+  }
+  out.octet_scale = coded ? static_cast<float>(yc / cc) : 0.0f;
+  double residual = 0.0;
+  for (std::size_t j = 0; j < head; ++j) {
+    const double z = y[j] - static_cast<double>(out.octet_scale) * c[j];
+    residual += z * z;
+    out.octet_block[j / kOctetDims * kGroupBytes + out.lane * kOctetDims +
+                    j % kOctetDims] = static_cast<std::uint8_t>(c[j] + 128.0);
+  }
+  out.octet_residual = std::sqrt(residual);
+}
+
 void generic_encode(const float* y, std::size_t coded, std::size_t head,
                     Encoded& out) {
   double left[kMaxDim];
@@ -325,6 +407,7 @@ void generic_encode(const float* y, std::size_t coded, std::size_t head,
   const std::size_t rest = coded - head;
   for (std::size_t j = 0; j < coded; ++j) left[j] = y[j];
   out.rest_size = length(left + head, rest);
+  encode_octets(left, head, out);
   const double cc = quantise(left, head, u, out.scale);
   out.inverse_norm = static_cast<float>(1.0 / std::sqrt(cc));
   out.residual = length(left, head);

@@ -4,16 +4,18 @@
 // first dimensions, the head, and the rest of them. A basis may say how many
 // are in the head; without one all are. Every row has four bits per dimension
 // in the first plane and four in the second, which codes what the first
-// leaves:
+// leaves; and eight bits per dimension of the head:
 //   head  first plane of the head, in blocks of 16 rows, in groups of 64
 //         bytes that hold eight dimensions: byte row * 4 + j of group g has
 //         dimension 8g + j in its low nibble and dimension 8g + 4 + j in its
 //         high nibble, so that one 32-bit lane always belongs to one row
+//   octets  of the head, in blocks of 16 rows, in groups of 64 bytes that hold
+//         four dimensions: byte row * 4 + j of group g has dimension 4g + j
 //   rest  first plane of the rest, row-major: byte j has dimension j and, in
 //         its high nibble, dimension n / 2 + j of n
 //   low   second plane, row-major: the head's bytes, then the rest's, each as
 //         in rest
-// A nibble u stands for the odd integer 2u - 15. Sizes are multiples of 32.
+// A nibble u stands for the odd integer 2u - 15, an octet u for u - 128. Sizes are multiples of 32.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +30,7 @@ enum class Metric : int { cosine = 0, ip = 1, l2 = 2 };
 constexpr std::size_t kBlockRows = 16;
 constexpr std::size_t kGroupDims = 8;
 constexpr std::size_t kGroupBytes = 64;
+constexpr std::size_t kOctetDims = 4;  // in a group of octets
 // Below this the codes would be as large as the rows.
 constexpr std::size_t kMinCodedDim = 32;
 constexpr std::size_t kMaxDim = 4096;
@@ -50,6 +53,8 @@ struct Side {
   const float* low_scale;       // s2 of the head: y is near s c + s2 c2
   const float* low_rest_scale;  // s2 of the rest
   const float* low_residual;    // at least |y - s c - s2 c2|, of all
+  const float* octet_scale;     // half the s of the head's octets
+  const float* octet_residual;  // at least |y - s c| of them in the head
 
   // The constants of the rows from a block's start on.
   Side from(std::size_t row) const {
@@ -58,13 +63,13 @@ struct Side {
          {&side.scale, &side.inverse_norm, &side.residual, &side.rest,
           &side.norm, &side.half_square, &side.rest_scale,
           &side.rest_residual, &side.low_scale, &side.low_rest_scale,
-          &side.low_residual}) {
+          &side.low_residual, &side.octet_scale, &side.octet_residual}) {
       if (*array != nullptr) *array += row;
     }
     return side;
   }
 };
-constexpr std::size_t kSideArrays = 11;
+constexpr std::size_t kSideArrays = 13;
 
 // What rotates: a matrix, or the transform of rotation.hpp.
 struct Basis {
@@ -77,6 +82,7 @@ struct Codes {
   const std::uint8_t* head = nullptr;  // nullptr: the rows have no codes
   const std::uint8_t* rest = nullptr;
   const std::uint8_t* low = nullptr;
+  const std::uint8_t* octets = nullptr;
   Side side{};
   double unit = 1.0;
   Basis basis{};

@@ -127,6 +127,7 @@ SegmentQuery::SegmentQuery(const Query& query, const QueryCode& code,
   const double step = static_cast<double>(twice_step);
   const double head = code.head.norm * weight / step;
   sieve.half = 7.5f * static_cast<float>(head_sum);
+  sieve.octet_half = -128 * head_sum;
   sieve.norm = round_up(head * inflate);
   sieve.norm_square = round_up(head * head * (1.0 + 0x1p-18));
   sieve.rest = round_up(code.rest.size * weight / step);
@@ -192,6 +193,12 @@ float SegmentQuery::first_bound(const Side& side, std::size_t row,
          rest_norm * side.rest_residual[row] + margin(side, row);
 }
 
+float SegmentQuery::octet_bound(const Side& side, std::size_t row,
+                                float estimate) const {
+  return estimate + head_norm * side.octet_residual[row] +
+         rest_norm * side.rest_residual[row] + margin(side, row);
+}
+
 float SegmentQuery::last_bound(const Side& side, std::size_t row,
                                float estimate) const {
   return estimate + code_norm * side.low_residual[row] + margin(side, row);
@@ -254,6 +261,21 @@ std::vector<std::uint8_t> bounds_hold(Query& query,
         bounds.low_estimate(codes.side, row, low[row], low_rest[row]);
     holds = holds && bounds.last_bound(codes.side, row, estimate) >= least;
     found[row] = holds ? 1 : 0;
+  }
+  if (query.isa.sieve_octets == nullptr) return found;
+  all.found = 0;
+  query.isa.sieve_octets(codes.octets, head / kOctetDims, blocks, codes.side,
+                         &all, 1);
+  for (std::size_t row = 0; row < segment.count; ++row) {
+    const float least = bounds.threshold(query, query.key(segment, row));
+    const float estimate =
+        bounds.from_sieve(estimates[row]) +
+        (rest > 0 ? bounds.rest_estimate(codes.side, row, more[row]) : 0.0f);
+    const bool holds =
+        upper[row] >= bounds.sieve_threshold(least) &&
+        bounds.bound_from_sieve(upper[row]) >= least &&
+        bounds.octet_bound(codes.side, row, estimate) >= least;
+    if (!holds) found[row] = 0;
   }
   return found;
 }

@@ -69,6 +69,8 @@ struct SegmentQuery {
                      std::int32_t rest) const;
   // Upper bounds from the estimates of both first planes, and of all planes.
   float first_bound(const Side& side, std::size_t row, float estimate) const;
+  // The same where the estimate of the head is from its octets.
+  float octet_bound(const Side& side, std::size_t row, float estimate) const;
   float last_bound(const Side& side, std::size_t row, float estimate) const;
 
   bool usable;    // the bounds hold; otherwise score every row

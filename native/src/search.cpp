@@ -28,6 +28,7 @@ SegmentView slice(const SegmentView& whole, std::size_t dim,
   codes.head += begin / kBlockRows * (head / kGroupDims) * kGroupBytes;
   codes.rest += begin * ((coded - head) / 2);
   codes.low += begin * (coded / 2);
+  codes.octets += begin * head;
   codes.side = codes.side.from(begin);
   return part;
 }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kFirstChunk = 512;
 constexpr std::size_t kLongChunk = 4096;  // for few queries
+constexpr std::size_t kOctetChunk = 1024;
 constexpr std::size_t kFewQueries = 4;
 constexpr std::size_t kExactChunk = 64;  // rows that several queries share
 constexpr std::size_t kAhead = 8;
@@ -64,12 +65,18 @@ void GroupSearch::visit(const SegmentView& segment) {
     report();
     return;
   }
-  const std::size_t chunk =
-      queries_.size() <= kFewQueries ? kLongChunk : kFirstChunk;
+  const bool few = queries_.size() <= kFewQueries;
+  const bool octets = !few && queries_[0]->isa.sieve_octets != nullptr;
+  const std::size_t chunk = few      ? kLongChunk
+                            : octets ? kOctetChunk
+                                     : kFirstChunk;
+  const std::size_t together =
+      octets ? queries_.size() : std::min(queries_.size(), kMostSieves);
   room_ = chunk + kBlockRows;
-  rows_.resize(std::min(queries_.size(), kMostSieves) * room_);
+  rows_.resize(together * room_);
   estimates_.resize(rows_.size());
   upper_.resize(rows_.size());
+  octets_ = false;
   if (begins()) {
     approach();
     for (std::size_t i = 0; i < lanes_.size(); ++i) seed(i);
@@ -155,7 +162,7 @@ void GroupSearch::seed(std::size_t place) {
     for (std::size_t at = begin / kBlockRows * kBlockRows; at < end;
          at += kFirstChunk) {
       const std::size_t count = std::min(kFirstChunk, end - at);
-      sieve(at, count, 0);
+      sieve(at, count, 0, 1);
       keep_heads(lane, sieves_[0], at, count);
     }
   }
@@ -188,20 +195,22 @@ void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
       active_.push_back(i);
     }
   }
-  for (std::size_t from = 0; from < active_.size(); from += kMostSieves) {
-    sieve(begin, count, from);
+  octets_ = active_.size() > kFewQueries &&
+            queries_[0]->isa.sieve_octets != nullptr;
+  const std::size_t most = octets_ ? active_.size() : kMostSieves;
+  for (std::size_t from = 0; from < active_.size(); from += most) {
+    sieve(begin, count, from, std::min(most, active_.size() - from));
     for (std::size_t i = 0; i < sieves_.size(); ++i) {
       collect(lanes_[active_[from + i]], sieves_[i], begin, count);
     }
   }
 }
 
-// Bounds some rows for the next active lanes.
+// Bounds some rows for some active lanes.
 void GroupSearch::sieve(std::size_t begin, std::size_t count,
-                        std::size_t from) {
+                        std::size_t from, std::size_t some) {
   sieves_.clear();
-  const std::size_t end = std::min(from + kMostSieves, active_.size());
-  for (std::size_t i = from; i < end; ++i) {
+  for (std::size_t i = from; i < from + some; ++i) {
     const Lane& lane = lanes_[active_[i]];
     const std::size_t at = (i - from) * room_;
     sieves_.push_back({lane.code, &lane.bounds.sieve,
@@ -209,11 +218,15 @@ void GroupSearch::sieve(std::size_t begin, std::size_t count,
                        &rows_[at], &estimates_[at], &upper_[at], 0});
   }
   const Codes& codes = segment_->codes;
-  const std::size_t groups = codes.basis.head / kGroupDims;
+  const Kernels& isa = queries_[0]->isa;
+  const std::size_t groups =
+      codes.basis.head / (octets_ ? kOctetDims : kGroupDims);
   const std::size_t blocks = (count + kBlockRows - 1) / kBlockRows;
-  queries_[0]->isa.sieve(
-      codes.head + begin / kBlockRows * groups * kGroupBytes, groups, blocks,
-      codes.side.from(begin), sieves_.data(), sieves_.size());
+  const auto bound = octets_ ? isa.sieve_octets : isa.sieve;
+  bound((octets_ ? codes.octets : codes.head) +
+            begin / kBlockRows * groups * kGroupBytes,
+        groups, blocks, codes.side.from(begin), sieves_.data(),
+        sieves_.size());
   coded_ += count * sieves_.size();
 }
 
@@ -226,7 +239,7 @@ void GroupSearch::keep_heads(Lane& lane, const Sieve& sieve,
     if (segment_->alive != nullptr && segment_->alive[row] == 0) continue;
     lane.candidates.push_back(
         {lane.bounds.bound_from_sieve(sieve.upper[i]), row,
-         lane.bounds.from_sieve(sieve.estimates[i]), false});
+         lane.bounds.from_sieve(sieve.estimates[i]), octets_});
   }
 }
 
@@ -256,9 +269,11 @@ void GroupSearch::keep_found(Lane& lane, const Sieve& sieve,
     const float estimate =
         lane.bounds.from_sieve(sieve.estimates[i]) +
         lane.bounds.rest_estimate(codes.side, row, dots_[i]);
-    const float upper = lane.bounds.first_bound(codes.side, row, estimate);
+    const float upper =
+        octets_ ? lane.bounds.octet_bound(codes.side, row, estimate)
+                : lane.bounds.first_bound(codes.side, row, estimate);
     if (!(upper >= lane.threshold)) continue;
-    lane.candidates.push_back({upper, row, estimate, false});
+    lane.candidates.push_back({upper, row, estimate, octets_});
   }
 }
 

@@ -21,7 +21,7 @@ struct Candidate {
   float upper;
   std::uint32_t row;
   float estimate;  // of <p, y>, from the planes that were looked at
-  bool refined;    // both planes were
+  bool refined;    // there is no more to look at
 };
 
 // A query's state in the current segment.
@@ -50,7 +50,8 @@ class GroupSearch {
   void seed(std::size_t place);
   void score_seeds(Lane& lane);
   void visit_chunk(std::size_t begin, std::size_t count);
-  void sieve(std::size_t begin, std::size_t count, std::size_t from);
+  void sieve(std::size_t begin, std::size_t count, std::size_t from,
+             std::size_t some);
   void keep_heads(Lane& lane, const Sieve& sieve, std::size_t begin,
                   std::size_t count);
   void keep_found(Lane& lane, const Sieve& sieve, std::size_t begin,
@@ -78,6 +79,7 @@ class GroupSearch {
   std::vector<Sieve> sieves_;
   std::vector<std::size_t> active_;  // lanes that use their bounds
   std::size_t room_ = 0;             // what each sieve may write
+  bool octets_ = false;              // the sieve at hand looks at these
   std::vector<std::uint32_t> rows_;
   std::vector<float> estimates_, upper_;
   std::vector<std::int32_t> dots_;

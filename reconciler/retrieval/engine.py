@@ -19,7 +19,7 @@ from reconciler.retrieval.arrays import Doubles, Floats, Ids, Mask, Metric
 from reconciler.retrieval.basis import Basis, learned
 from reconciler.retrieval.clusters import Clusters
 
-SIDE_ARRAYS = 11
+SIDE_ARRAYS = 13
 """Constants of a coded row."""
 
 Hits = tuple[Ids, Floats]
@@ -33,6 +33,7 @@ class Codes:
     head: Mask
     rest: Mask
     low: Mask
+    octets: Mask
     side: Floats
     unit: float
     basis: Basis | None
@@ -40,8 +41,8 @@ class Codes:
 
 def code_sizes(
     count: int, dim: int, head: int | None
-) -> tuple[int, int, int, int]:
-    """Rows in whole blocks; bytes of head, rest and low.
+) -> tuple[int, int, int, int, int]:
+    """Rows in whole blocks; bytes of head, rest, low and octets.
 
     head: dimensions in the head of the basis; None: all of them.
     """
@@ -53,6 +54,7 @@ def code_sizes(
         padded * head // 2,
         count * (coded - head) // 2,
         count * coded // 2,
+        padded * head,
     )
 
 
@@ -271,21 +273,21 @@ class NativeEngine:
         padded, *sizes = code_sizes(count, dim, basis.head if basis else None)
         # Not np.zeros: only np.empty asks for huge pages. What pads the last
         # block must not be garbage, for the sake of equal files.
-        head, rest, low = (np.empty(size, np.uint8) for size in sizes)
-        head[count // 16 * 16 * len(head) // padded :] = 0
+        planes = tuple(np.empty(size, np.uint8) for size in sizes)
+        head, rest, low, octets = planes
+        for plane in (head, octets):
+            plane[count // 16 * 16 * len(plane) // padded :] = 0
         side = np.zeros((SIDE_ARRAYS, padded), np.float32)
         unit = self._native.encode(
             rows,
             norms,
             int(metric),
             self._basis(dim, basis),
-            head,
-            rest,
-            low,
+            *planes,
             side,
             self._pool,
         )
-        return Codes(head, rest, low, side, unit, basis)
+        return Codes(head, rest, low, octets, side, unit, basis)
 
     def _basis(self, dim: int, basis: Basis | None) -> Any:
         if basis is None:
@@ -313,6 +315,7 @@ class NativeEngine:
                 codes.head,
                 codes.rest,
                 codes.low,
+                codes.octets,
                 codes.side,
                 codes.unit,
             )

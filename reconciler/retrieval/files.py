@@ -7,13 +7,14 @@ Layout, little-endian:
           number of clusters, unit, cost of the basis, length of the body,
           CRC-32 of all these
     4096  body: ids int64, norms float64, rows float32; with clusters their
-          centres float32 and starts int64; with codes head, rest, low and
-          side of native/src/layout.hpp, with a basis its matrix before
-          them; each padded to 64 bytes
+          centres float32 and starts int64; with codes head, rest, low,
+          octets and side of native/src/layout.hpp, with a basis its matrix
+          before them; each padded to 64 bytes
     end   one CRC-32 (uint32) for each MiB of the body, then the CRC-32 of
           these
 
 Every byte is covered, so whatever is damaged is refused, with its offset.
+Version 2 had other codes: rows from its files are coded anew.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from reconciler.retrieval.engine import SIDE_ARRAYS, Codes, code_sizes
 from reconciler.retrieval.segment import Segment
 
 MAGIC = b"RCNEXSEG"
-VERSION = 2
+VERSION = 3
+_OTHER_CODES = 2
 _HEADER = struct.Struct("<8sIIQQQQQddQ")
 _HEADER_BYTES = 4096
 _BLOCK = 1 << 20
@@ -75,6 +77,7 @@ class _Header:
     unit: float
     cost: float
     length: int
+    current: bool
 
 
 def write_segment(path: Path, segment: Segment, schema: Schema) -> None:
@@ -127,19 +130,20 @@ def read_segment(path: Path, schema: Schema, bases: Bases) -> Segment:
     _verify(path, mapped, header.length)
     body = mapped[_HEADER_BYTES : _HEADER_BYTES + header.length]
     shapes = list(_shapes(schema.dim, header))
-    if sum(_padded(size) for size in map(_nbytes, shapes)) != header.length:
+    length = sum(_padded(size) for size in map(_nbytes, shapes))
+    if length > header.length or (header.current and length < header.length):
         raise CorruptFileError(path, 0, "lengths that do not fit")
     arrays = _cut(body, shapes)
     ids, norms, rows = next(arrays), next(arrays), next(arrays)
     clusters = codes = None
     if header.clusters:
         clusters = Clusters(next(arrays), next(arrays))
-    if header.coded:
+    if header.coded and header.current:
         basis = None
         if header.head:
             basis = _basis(path, next(arrays), header, bases)
-        head, rest, low, side = arrays
-        codes = Codes(head, rest, low, side, header.unit, basis)
+        head, rest, low, octets, side = arrays
+        codes = Codes(head, rest, low, octets, side, header.unit, basis)
     else:
         codes = schema.engine.encode(rows, norms, schema.metric)
     try:
@@ -173,7 +177,7 @@ def _arrays(segment: Segment) -> Iterator[Array]:
         return
     if codes.basis is not None:
         yield codes.basis.matrix
-    yield from (codes.head, codes.rest, codes.low, codes.side)
+    yield from (codes.head, codes.rest, codes.low, codes.octets, codes.side)
 
 
 def _shapes(
@@ -185,7 +189,7 @@ def _shapes(
     if header.clusters:
         yield np.float32, (dim, (header.clusters + 31) // 32 * 32)
         yield np.int64, (header.clusters + 1,)
-    if not header.coded:
+    if not (header.coded and header.current):
         return
     if header.head:
         yield np.float32, (dim, (dim + 31) // 32 * 32)
@@ -224,7 +228,7 @@ def _read_header(path: Path, data: bytes, schema: Schema) -> _Header:
     magic, version, metric, dim, count, *more = _HEADER.unpack(data[:size])
     if magic != MAGIC:
         raise CorruptFileError(path, 0, "no segment file: other magic")
-    if version != VERSION:
+    if version not in {VERSION, _OTHER_CODES}:
         raise CorruptFileError(path, 8, f"version {version}, not {VERSION}")
     (check,) = struct.unpack_from("<I", data, size)
     if check != zlib.crc32(data[:size]) or any(data[size + 4 :]):
@@ -234,7 +238,16 @@ def _read_header(path: Path, data: bytes, schema: Schema) -> _Header:
     coded, head, clusters, unit, cost, length = more
     if head % 32 or head > min(dim, MAX_DIM):
         raise CorruptFileError(path, 40, f"a head of {head} dimensions")
-    return _Header(count, bool(coded), head, clusters, unit, cost, length)
+    return _Header(
+        count,
+        bool(coded),
+        head,
+        clusters,
+        unit,
+        cost,
+        length,
+        current=version == VERSION,
+    )
 
 
 def _verify(path: Path, mapped: NDArray[np.uint8], length: int) -> None:

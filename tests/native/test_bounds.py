@@ -163,7 +163,7 @@ def test_shapes_are_refused_before_anything_is_read() -> None:
             np.ones(20),
             0,
             _native.Basis(40),
-            *(np.zeros(5, np.uint8) for _ in range(3)),
+            *(np.zeros(5, np.uint8) for _ in range(4)),
             np.zeros((SIDE_ARRAYS, 32), np.float32),
             1.0,
         )

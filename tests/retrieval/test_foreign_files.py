@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from reconciler.retrieval import (
     CorruptFileError,
     ExactIndex,
     contents,
+    files,
     home,
     journal,
 )
@@ -62,3 +64,45 @@ def test_a_manifest_that_names_files_of_others_is_refused(
     manifest.write_text(json.dumps(body))
     with pytest.raises(CorruptFileError, match="names that no index gives"):
         ExactIndex(3, path=tmp_path)
+
+
+def as_version_2(path) -> None:
+    """The same rows with what that version had for codes, never read."""
+    data = bytearray(path.read_bytes())
+    header = files._HEADER
+    fields = list(header.unpack(data[: header.size]))
+    fields[1] = 2
+    data[: header.size] = header.pack(*fields)
+    check = zlib.crc32(data[: header.size])
+    data[header.size : header.size + 4] = check.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("dim", [8, 40])
+def test_rows_of_the_version_before_are_coded_anew(tmp_path, dim) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((9000, dim)).astype(np.float32)
+    with ExactIndex(dim, path=tmp_path) as index:
+        index.add(np.arange(9000), rows)
+        before = index.search(rows[:8], 5)
+    (path,) = tmp_path.glob("segment-*")
+    as_version_2(path)
+    with ExactIndex(dim, path=tmp_path) as index:
+        for old, new in zip(before, index.search(rows[:8], 5), strict=True):
+            np.testing.assert_array_equal(old, new)
+        index.compact()
+    (path,) = tmp_path.glob("segment-*")
+    assert (
+        files._HEADER.unpack(path.read_bytes()[: files._HEADER.size])[1] == 3
+    )
+
+
+def test_a_version_of_the_future_is_refused(tmp_path) -> None:
+    with ExactIndex(8, path=tmp_path) as index:
+        index.add(np.arange(9000), np.ones((9000, 8), np.float32))
+    (path,) = tmp_path.glob("segment-*")
+    data = bytearray(path.read_bytes())
+    data[8] = 4
+    path.write_bytes(data)
+    with pytest.raises(CorruptFileError, match="version 4, not 3"):
+        ExactIndex(8, path=tmp_path)
