@@ -3,6 +3,9 @@
 
 #include "kernels_generic.hpp"
 #include "project.hpp"
+#ifdef __AVX512VNNI__
+#include "octets_vnni.hpp"
+#endif
 
 namespace reconciler {
 namespace {
@@ -264,142 +267,6 @@ void sieve(const std::uint8_t* head, std::size_t groups, std::size_t blocks,
     sieve_all<false>(head, groups, blocks, side, queries, count);
   }
 }
-
-#ifdef __AVX512VNNI__
-
-// Bounds a block for some queries as bound_rows does, and keeps what passes.
-// Not inline: the products of a tile fill the registers.
-template <bool kRest, bool kNorm>
-[[gnu::noinline]] void keep_octets(const std::int32_t* dots,
-                                   std::size_t stride, const Side& side,
-                                   std::size_t row, Sieve* queries,
-                                   std::size_t count) {
-  const __m512 scale = _mm512_loadu_ps(side.octet_scale + row);
-  const __m512 residual = _mm512_loadu_ps(side.octet_residual + row);
-  __m512 size = residual, norm = residual, square = _mm512_setzero_ps();
-  if (kRest) size = _mm512_loadu_ps(side.rest + row);
-  if (kNorm) norm = _mm512_loadu_ps(side.norm + row);
-  if (kNorm && side.half_square != nullptr) {
-    square = _mm512_loadu_ps(side.half_square + row);
-  }
-  for (std::size_t q = 0; q < count; ++q) {
-    const SieveBound& bound = *queries[q].bound;
-    const __m512 dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots + q * stride));
-    const __m512 estimate = _mm512_mul_ps(scale, dot);
-    __m512 upper =
-        _mm512_fmadd_ps(residual, _mm512_set1_ps(bound.norm), estimate);
-    if (kRest) {
-      upper = _mm512_fmadd_ps(size, _mm512_set1_ps(bound.rest), upper);
-    }
-    if (kNorm) {
-      upper = _mm512_fmadd_ps(norm, _mm512_set1_ps(bound.error), upper);
-      upper =
-          _mm512_fnmadd_ps(square, _mm512_set1_ps(bound.half_weight), upper);
-    }
-    const __mmask16 passed = _mm512_cmp_ps_mask(
-        upper, _mm512_set1_ps(queries[q].threshold), _CMP_GE_OQ);
-    if (passed != 0) append(passed, row, estimate, upper, queries[q]);
-  }
-}
-
-// A matrix product of blocks and queries in registers: every load of a row or
-// a query serves several products, which only arithmetic limits.
-template <std::size_t kQueries, std::size_t kBlocks>
-void tile(const std::uint8_t* block, std::size_t groups, const Sieve* queries,
-          std::int32_t* dots) {
-  const std::size_t bytes = groups * kGroupBytes;
-  const std::int8_t* codes[kQueries];
-  // Unrolled, or the compiler would write the sums to memory at each step.
-  __m512i sums[kQueries][kBlocks];
-#pragma GCC unroll 8
-  for (std::size_t q = 0; q < kQueries; ++q) {
-    codes[q] = queries[q].code;
-    const __m512i half = _mm512_set1_epi32(queries[q].bound->octet_half);
-#pragma GCC unroll 8
-    for (auto& sum : sums[q]) sum = half;
-  }
-  for (std::size_t g = 0; g < groups; ++g) {
-    __m512i rows[kBlocks];
-#pragma GCC unroll 8
-    for (std::size_t b = 0; b < kBlocks; ++b) {
-      rows[b] = _mm512_loadu_si512(block + b * bytes + g * kGroupBytes);
-    }
-#pragma GCC unroll 8
-    for (std::size_t q = 0; q < kQueries; ++q) {
-      const __m512i a = broadcast(codes[q] + g * kOctetDims);
-#pragma GCC unroll 8
-      for (std::size_t b = 0; b < kBlocks; ++b) {
-        sums[q][b] = _mm512_dpbusd_epi32(sums[q][b], rows[b], a);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (std::size_t q = 0; q < kQueries; ++q) {
-#pragma GCC unroll 8
-    for (std::size_t b = 0; b < kBlocks; ++b) {
-      _mm512_store_si512(dots + (q * kBlocks + b) * kBlockRows, sums[q][b]);
-    }
-  }
-}
-
-template <bool kRest, bool kNorm, std::size_t kQueries, std::size_t kBlocks>
-void sieve_tile(const std::uint8_t* block, std::size_t groups,
-                const Side& side, std::size_t row, Sieve* queries) {
-  alignas(64) std::int32_t dots[kQueries * kBlocks * kBlockRows];
-  tile<kQueries, kBlocks>(block, groups, queries, dots);
-  for (std::size_t b = 0; b < kBlocks; ++b) {
-    keep_octets<kRest, kNorm>(dots + b * kBlockRows, kBlocks * kBlockRows,
-                              side, row + b * kBlockRows, queries, kQueries);
-  }
-}
-
-template <bool kRest, bool kNorm, std::size_t kBlocks>
-void tiles(const std::uint8_t* block, std::size_t groups, const Side& side,
-           std::size_t row, Sieve* queries, std::size_t count) {
-  std::size_t q = 0;
-  for (; q + 6 <= count; q += 6) {
-    sieve_tile<kRest, kNorm, 6, kBlocks>(block, groups, side, row, queries + q);
-  }
-  for (; q + 2 <= count; q += 2) {
-    sieve_tile<kRest, kNorm, 2, kBlocks>(block, groups, side, row, queries + q);
-  }
-  if (q < count) {
-    sieve_tile<kRest, kNorm, 1, kBlocks>(block, groups, side, row, queries + q);
-  }
-}
-
-// Some blocks, which stay in the nearest cache, meet all queries.
-template <bool kRest, bool kNorm>
-void sieve_octets_of(const std::uint8_t* octets, std::size_t groups,
-                     std::size_t blocks, const Side& side, Sieve* queries,
-                     std::size_t count) {
-  const std::size_t bytes = groups * kGroupBytes;
-  std::size_t b = 0;
-  for (; b + 4 <= blocks; b += 4) {
-    tiles<kRest, kNorm, 4>(octets + b * bytes, groups, side, b * kBlockRows,
-                           queries, count);
-  }
-  for (; b < blocks; ++b) {
-    tiles<kRest, kNorm, 1>(octets + b * bytes, groups, side, b * kBlockRows,
-                           queries, count);
-  }
-}
-
-void sieve_octets(const std::uint8_t* octets, std::size_t groups,
-                  std::size_t blocks, const Side& side, Sieve* queries,
-                  std::size_t count) {
-  const auto run = [&](auto sieve) {
-    sieve(octets, groups, blocks, side, queries, count);
-  };
-  if (side.rest != nullptr) {
-    if (side.norm != nullptr) return run(sieve_octets_of<true, true>);
-    return run(sieve_octets_of<true, false>);
-  }
-  if (side.norm != nullptr) return run(sieve_octets_of<false, true>);
-  run(sieve_octets_of<false, false>);
-}
-
-#endif
 
 std::int32_t row_dot(const std::uint8_t* codes, const std::int8_t* query,
                      std::size_t dims) {

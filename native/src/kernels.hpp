@@ -13,7 +13,6 @@ namespace reconciler {
 // the step of the head's code, 2t.
 struct SieveBound {
   float half;         // 7.5 times the sum of the code
-  std::int32_t octet_half;  // -128 times that sum
   float norm_square;  // N^2 of the head, rounded up
   float norm;         // N of the head, rounded up
   float rest;         // P: the norm of the rest, rounded up
@@ -33,7 +32,20 @@ struct Sieve {
   float* upper;
   std::size_t found;
 };
-constexpr std::size_t kMostSieves = 8;  // of the first plane
+constexpr std::size_t kMostSieves = 8;
+
+// The same for a pass over the octets, which many queries make together.
+struct OctetQuery {
+  const std::int8_t* code;
+  std::int32_t half;  // -128 times the sum of the code
+  float norm, rest, error, half_weight, threshold;  // as in a Sieve
+};
+
+// A row whose bound by its octets reaches a query's threshold.
+struct Passed {
+  std::uint32_t query, row;
+  float estimate, upper;  // as in a Sieve
+};
 
 // Where one encoded row goes.
 struct Encoded {
@@ -58,11 +70,13 @@ struct Kernels {
   void (*sieve)(const std::uint8_t* head, std::size_t groups,
                 std::size_t blocks, const Side& side, Sieve* queries,
                 std::size_t count);
-  // The same by the head's octets, for any number of queries; nullptr where
-  // that would not be faster.
-  void (*sieve_octets)(const std::uint8_t* octets, std::size_t groups,
-                       std::size_t blocks, const Side& side, Sieve* queries,
-                       std::size_t count);
+  // Bounds whole blocks of the head's octets for any number of queries, and
+  // returns how many rows passed: room for all rows of all queries is needed.
+  // nullptr where that would not be faster.
+  std::size_t (*sieve_octets)(const std::uint8_t* octets, std::size_t groups,
+                              std::size_t blocks, const Side& side,
+                              const OctetQuery* queries, std::size_t count,
+                              Passed* passed);
   // dots[i] = <u, a> of `dims` row-major dimensions of row rows[i].
   void (*row_dots)(const std::uint8_t* codes, std::size_t stride,
                    const std::int8_t* query, std::size_t dims,

@@ -74,28 +74,6 @@ constexpr std::size_t kVector = 16;
   }
 }
 
-[[maybe_unused]] void generic_scan_octets(
-    const std::uint8_t* octets, std::size_t groups, std::size_t blocks,
-    const std::int8_t* const* queries, std::size_t count, std::int32_t* dots,
-    std::size_t stride) {
-  for (std::size_t b = 0; b < blocks; ++b) {
-    const std::uint8_t* block = octets + b * groups * kGroupBytes;
-    for (std::size_t q = 0; q < count; ++q) {
-      std::int32_t sums[kBlockRows] = {};
-      for (std::size_t g = 0; g < groups; ++g) {
-        const std::int8_t* a = queries[q] + g * kOctetDims;
-        const std::uint8_t* code = block + g * kGroupBytes;
-        for (std::size_t row = 0; row < kBlockRows; ++row) {
-          for (std::size_t j = 0; j < kOctetDims; ++j) {
-            sums[row] += code[row * kOctetDims + j] * a[j];
-          }
-        }
-      }
-      std::memcpy(dots + q * stride + b * kBlockRows, sums, sizeof sums);
-    }
-  }
-}
-
 [[maybe_unused]] std::int32_t generic_row_dot(const std::uint8_t* codes,
                                               const std::int8_t* query,
                                               std::size_t dims) {
@@ -129,36 +107,25 @@ void each_row_dot(const std::uint8_t* codes, std::size_t stride,
 constexpr std::size_t kStripBlocks = 4;
 constexpr std::size_t kStripRows = kStripBlocks * kBlockRows;
 
-// Which plane of the head the dots are with, and whether there is a rest.
-enum class Plane { first, first_of_two, octets, octets_of_two };
-
-template <Plane kPlane, bool kNorm, bool kSquare>
+template <bool kRest, bool kNorm, bool kSquare>
 void bound_rows(const SieveBound& query, const Side& side,
                 const std::int32_t* __restrict dots, std::size_t count,
                 float* __restrict estimates, float* __restrict upper) {
   const float half = query.half, n2 = query.norm_square, n = query.norm;
   const float rest = query.rest, error = query.error;
   const float weight = query.half_weight;
-  constexpr bool octets =
-      kPlane == Plane::octets || kPlane == Plane::octets_of_two;
-  constexpr bool parted =
-      kPlane == Plane::first_of_two || kPlane == Plane::octets_of_two;
-  const std::int32_t octet_half = query.octet_half;
-  const float* __restrict scale = octets ? side.octet_scale : side.scale;
+  const float* __restrict scale = side.scale;
   const float* __restrict inverse = side.inverse_norm;
-  const float* __restrict residual =
-      octets ? side.octet_residual : side.residual;
+  const float* __restrict residual = side.residual;
   const float* __restrict size = side.rest;
   const float* __restrict norm = side.norm;
   const float* __restrict square = side.half_square;
   for (std::size_t i = 0; i < count; ++i) {
-    const float dot = octets ? static_cast<float>(dots[i] + octet_half)
-                             : static_cast<float>(dots[i]) - half;
+    const float dot = static_cast<float>(dots[i]) - half;
     const float estimate = scale[i] * dot;
     float bound = estimate;
-    if (octets || parted) {
-      bound += residual[i] * n;
-      if (parted) bound += size[i] * rest;
+    if (kRest) {
+      bound += residual[i] * n + size[i] * rest;
     } else {
       const float alpha = dot * inverse[i];
       float across = n2 - alpha * alpha;
@@ -172,29 +139,20 @@ void bound_rows(const SieveBound& query, const Side& side,
   }
 }
 
-template <Plane kPlane>
-void bound_plane(const SieveBound& query, const Side& side,
-                 const std::int32_t* dots, std::size_t count,
-                 float* estimates, float* upper) {
+[[maybe_unused]] void bound(const SieveBound& query, const Side& side,
+                            const std::int32_t* dots, std::size_t count,
+                            float* estimates, float* upper) {
   const auto run = [&](auto rows) {
     rows(query, side, dots, count, estimates, upper);
   };
-  if (side.half_square != nullptr) return run(bound_rows<kPlane, true, true>);
-  if (side.norm != nullptr) return run(bound_rows<kPlane, true, false>);
-  run(bound_rows<kPlane, false, false>);
-}
-
-template <bool kOctets>
-void bound(const SieveBound& query, const Side& side,
-           const std::int32_t* dots, std::size_t count, float* estimates,
-           float* upper) {
-  constexpr Plane whole = kOctets ? Plane::octets : Plane::first;
-  constexpr Plane parted =
-      kOctets ? Plane::octets_of_two : Plane::first_of_two;
   if (side.rest != nullptr) {
-    return bound_plane<parted>(query, side, dots, count, estimates, upper);
+    if (side.half_square != nullptr) return run(bound_rows<true, true, true>);
+    if (side.norm != nullptr) return run(bound_rows<true, true, false>);
+    return run(bound_rows<true, false, false>);
   }
-  bound_plane<whole>(query, side, dots, count, estimates, upper);
+  if (side.half_square != nullptr) return run(bound_rows<false, true, true>);
+  if (side.norm != nullptr) return run(bound_rows<false, true, false>);
+  run(bound_rows<false, false, false>);
 }
 
 // Rows whose bound reaches the threshold; at most `count` of them.
@@ -210,7 +168,7 @@ void bound(const SieveBound& query, const Side& side,
 }
 
 // Strip by strip, so that what lies between the steps stays in the cache.
-template <auto kScan, auto kSelect, bool kOctets = false>
+template <auto kScan, auto kSelect>
 void sieve_strips(const std::uint8_t* head, std::size_t groups,
                   std::size_t blocks, const Side& side, Sieve* queries,
                   std::size_t count) {
@@ -228,8 +186,8 @@ void sieve_strips(const std::uint8_t* head, std::size_t groups,
     const Side part = side.from(first);
     for (std::size_t q = 0; q < count; ++q) {
       Sieve& query = queries[q];
-      bound<kOctets>(*query.bound, part, dots + q * kStripRows,
-                     some * kBlockRows, estimates, upper);
+      bound(*query.bound, part, dots + q * kStripRows, some * kBlockRows,
+            estimates, upper);
       const std::size_t passed =
           kSelect(upper, some * kBlockRows, query.threshold, rows);
       for (std::size_t i = 0; i < passed; ++i) {
@@ -242,16 +200,49 @@ void sieve_strips(const std::uint8_t* head, std::size_t groups,
   }
 }
 
-[[maybe_unused]] void generic_sieve_octets(const std::uint8_t* octets,
-                                           std::size_t groups,
-                                           std::size_t blocks,
-                                           const Side& side, Sieve* queries,
-                                           std::size_t count) {
-  for (std::size_t q = 0; q < count; q += kMostSieves) {
-    const std::size_t some = count - q < kMostSieves ? count - q : kMostSieves;
-    sieve_strips<generic_scan_octets, generic_select, true>(
-        octets, groups, blocks, side, queries + q, some);
+// The bound (1) of bounds.hpp by a row's octets, whose dot with the query is
+// an integer.
+Passed bound_octets(const OctetQuery& query, const Side& side,
+                    std::size_t row, std::int32_t dot) {
+  const float estimate = side.octet_scale[row] * static_cast<float>(dot);
+  float upper = estimate + side.octet_residual[row] * query.norm;
+  if (side.rest != nullptr) upper += side.rest[row] * query.rest;
+  if (side.norm != nullptr) upper += side.norm[row] * query.error;
+  if (side.half_square != nullptr) {
+    upper -= side.half_square[row] * query.half_weight;
   }
+  return {0, static_cast<std::uint32_t>(row), estimate, upper};
+}
+
+[[maybe_unused]] std::size_t generic_sieve_octets(
+    const std::uint8_t* octets, std::size_t groups, std::size_t blocks,
+    const Side& side, const OctetQuery* queries, std::size_t count,
+    Passed* passed) {
+  std::size_t found = 0;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const std::uint8_t* block = octets + b * groups * kGroupBytes;
+    for (std::size_t q = 0; q < count; ++q) {
+      std::int32_t dots[kBlockRows];
+      for (std::int32_t& dot : dots) dot = queries[q].half;
+      for (std::size_t g = 0; g < groups; ++g) {
+        const std::int8_t* a = queries[q].code + g * kOctetDims;
+        const std::uint8_t* code = block + g * kGroupBytes;
+        for (std::size_t row = 0; row < kBlockRows; ++row) {
+          for (std::size_t j = 0; j < kOctetDims; ++j) {
+            dots[row] += code[row * kOctetDims + j] * a[j];
+          }
+        }
+      }
+      for (std::size_t i = 0; i < kBlockRows; ++i) {
+        Passed at =
+            bound_octets(queries[q], side, b * kBlockRows + i, dots[i]);
+        at.query = static_cast<std::uint32_t>(q);
+        passed[found] = at;
+        found += at.upper >= queries[q].threshold ? 1 : 0;
+      }
+    }
+  }
+  return found;
 }
 
 void hadamard(double* x, std::size_t size) {

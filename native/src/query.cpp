@@ -127,12 +127,18 @@ SegmentQuery::SegmentQuery(const Query& query, const QueryCode& code,
   const double step = static_cast<double>(twice_step);
   const double head = code.head.norm * weight / step;
   sieve.half = 7.5f * static_cast<float>(head_sum);
-  sieve.octet_half = -128 * head_sum;
   sieve.norm = round_up(head * inflate);
   sieve.norm_square = round_up(head * head * (1.0 + 0x1p-18));
   sieve.rest = round_up(code.rest.size * weight / step);
   sieve.error = round_up(most / step);
   sieve.half_weight = round_down(square / step);
+}
+
+OctetQuery SegmentQuery::octet_query(const std::int8_t* code,
+                                     float threshold) const {
+  return {code,        -128 * head_sum,   sieve.norm,
+          sieve.rest,  sieve.error,       sieve.half_weight,
+          sieve_threshold(threshold)};
 }
 
 float SegmentQuery::sieve_threshold(float threshold) const {
@@ -154,54 +160,6 @@ float SegmentQuery::threshold(const Query& query, double key) const {
   const double least = 0.5 * (query.square - distance) -
                        slack * (query.square + distance);
   return round_down(least / unit);
-}
-
-float SegmentQuery::margin(const Side& side, std::size_t row) const {
-  float most = one_norm ? error : error * side.norm[row];
-  if (side.half_square != nullptr) {
-    most -= half_weight * side.half_square[row];
-  }
-  return most;
-}
-
-namespace {
-
-// s t <a, c>; the integer is exact.
-float product(float scale, float step, std::int32_t dot, std::int32_t sum) {
-  return scale * (step * static_cast<float>(2 * dot - 15 * sum));
-}
-
-}  // namespace
-
-float SegmentQuery::rest_estimate(const Side& side, std::size_t row,
-                                  std::int32_t dot) const {
-  return product(side.rest_scale[row], rest_step, dot, rest_sum);
-}
-
-float SegmentQuery::low_estimate(const Side& side, std::size_t row,
-                                 std::int32_t head, std::int32_t rest) const {
-  const float first =
-      product(side.low_scale[row], 0.5f * twice_step, head, head_sum);
-  if (side.rest == nullptr) return first;
-  return first +
-         product(side.low_rest_scale[row], rest_step, rest, rest_sum);
-}
-
-float SegmentQuery::first_bound(const Side& side, std::size_t row,
-                                float estimate) const {
-  return estimate + head_norm * side.residual[row] +
-         rest_norm * side.rest_residual[row] + margin(side, row);
-}
-
-float SegmentQuery::octet_bound(const Side& side, std::size_t row,
-                                float estimate) const {
-  return estimate + head_norm * side.octet_residual[row] +
-         rest_norm * side.rest_residual[row] + margin(side, row);
-}
-
-float SegmentQuery::last_bound(const Side& side, std::size_t row,
-                               float estimate) const {
-  return estimate + code_norm * side.low_residual[row] + margin(side, row);
 }
 
 namespace {
@@ -263,19 +221,27 @@ std::vector<std::uint8_t> bounds_hold(Query& query,
     found[row] = holds ? 1 : 0;
   }
   if (query.isa.sieve_octets == nullptr) return found;
-  all.found = 0;
-  query.isa.sieve_octets(codes.octets, head / kOctetDims, blocks, codes.side,
-                         &all, 1);
+  const OctetQuery octets = bounds.octet_query(
+      code, -std::numeric_limits<float>::infinity());
+  std::vector<Passed> passed(blocks * kBlockRows);
+  passed.resize(query.isa.sieve_octets(codes.octets, head / kOctetDims, blocks,
+                                       codes.side, &octets, 1,
+                                       passed.data()));
+  std::vector<std::uint8_t> holding(segment.count, 0);
+  for (const Passed& at : passed) {
+    if (at.row >= segment.count) continue;
+    const float least = bounds.threshold(query, query.key(segment, at.row));
+    float estimate = bounds.from_sieve(at.estimate);
+    if (rest > 0) {
+      estimate += bounds.rest_estimate(codes.side, at.row, more[at.row]);
+    }
+    holding[at.row] =
+        at.upper >= bounds.sieve_threshold(least) &&
+        bounds.bound_from_sieve(at.upper) >= least &&
+        bounds.octet_bound(codes.side, at.row, estimate) >= least;
+  }
   for (std::size_t row = 0; row < segment.count; ++row) {
-    const float least = bounds.threshold(query, query.key(segment, row));
-    const float estimate =
-        bounds.from_sieve(estimates[row]) +
-        (rest > 0 ? bounds.rest_estimate(codes.side, row, more[row]) : 0.0f);
-    const bool holds =
-        upper[row] >= bounds.sieve_threshold(least) &&
-        bounds.bound_from_sieve(upper[row]) >= least &&
-        bounds.octet_bound(codes.side, row, estimate) >= least;
-    if (!holds) found[row] = 0;
+    found[row] = found[row] & holding[row];
   }
   return found;
 }

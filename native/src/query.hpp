@@ -56,6 +56,9 @@ struct SegmentQuery {
   float threshold(const Query& query, double key) const;
   float sieve_threshold(float threshold) const;
 
+  // The query for a pass over the octets.
+  OctetQuery octet_query(const std::int8_t* code, float threshold) const;
+
   // What the sieve found, in the segment's units.
   float from_sieve(float estimate) const { return estimate * twice_step; }
   float bound_from_sieve(float upper) const {
@@ -86,6 +89,50 @@ struct SegmentQuery {
  private:
   float margin(const Side& side, std::size_t row) const;
 };
+
+inline float SegmentQuery::margin(const Side& side, std::size_t row) const {
+  float most = one_norm ? error : error * side.norm[row];
+  if (side.half_square != nullptr) {
+    most -= half_weight * side.half_square[row];
+  }
+  return most;
+}
+
+// s t <a, c>; the integer is exact.
+inline float product(float scale, float step, std::int32_t dot, std::int32_t sum) {
+  return scale * (step * static_cast<float>(2 * dot - 15 * sum));
+}
+
+inline float SegmentQuery::rest_estimate(const Side& side, std::size_t row,
+                                  std::int32_t dot) const {
+  return product(side.rest_scale[row], rest_step, dot, rest_sum);
+}
+
+inline float SegmentQuery::low_estimate(const Side& side, std::size_t row,
+                                 std::int32_t head, std::int32_t rest) const {
+  const float first =
+      product(side.low_scale[row], 0.5f * twice_step, head, head_sum);
+  if (side.rest == nullptr) return first;
+  return first +
+         product(side.low_rest_scale[row], rest_step, rest, rest_sum);
+}
+
+inline float SegmentQuery::first_bound(const Side& side, std::size_t row,
+                                float estimate) const {
+  return estimate + head_norm * side.residual[row] +
+         rest_norm * side.rest_residual[row] + margin(side, row);
+}
+
+inline float SegmentQuery::octet_bound(const Side& side, std::size_t row,
+                                float estimate) const {
+  return estimate + head_norm * side.octet_residual[row] +
+         rest_norm * side.rest_residual[row] + margin(side, row);
+}
+
+inline float SegmentQuery::last_bound(const Side& side, std::size_t row,
+                               float estimate) const {
+  return estimate + code_norm * side.low_residual[row] + margin(side, row);
+}
 
 // For every row of a coded segment: whether each of its bounds reaches the
 // threshold of its own key, as bounds.hpp promises. For tests.

@@ -10,7 +10,7 @@ namespace reconciler {
 
 namespace {
 
-constexpr std::size_t kGroup = 256;       // queries that share a pass
+constexpr std::size_t kGroup = 1024;      // queries that share a pass
 constexpr std::size_t kSplitBytes = 1 << 22;  // codes worth a second thread
 
 SegmentView slice(const SegmentView& whole, std::size_t dim,

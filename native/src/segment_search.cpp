@@ -3,29 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace reconciler {
 
 namespace {
 
-constexpr std::size_t kFirstChunk = 512;
 constexpr std::size_t kLongChunk = 4096;  // for few queries
-constexpr std::size_t kOctetChunk = 1024;
 constexpr std::size_t kFewQueries = 4;
 constexpr std::size_t kExactChunk = 64;  // rows that several queries share
 constexpr std::size_t kAhead = 8;
-constexpr std::size_t kSeedClusters = 2;
 constexpr std::size_t kManyPassed = 16;
 constexpr std::size_t kRefined = 256;  // rows whose low codes go together
-constexpr std::size_t kCacheLine = 64;
-
-void prefetch(const void* start, std::size_t bytes) {
-  const char* p = static_cast<const char*>(start);
-  for (std::size_t at = 0; at < bytes; at += kCacheLine) {
-    __builtin_prefetch(p + at);
-  }
-}
 
 // The constants of rows that will be bounded soon, which lie far apart.
 void prefetch_side(std::initializer_list<const float*> arrays,
@@ -36,10 +24,6 @@ void prefetch_side(std::initializer_list<const float*> arrays,
       __builtin_prefetch(array + rows[i]);
     }
   }
-}
-
-std::size_t seed_size(const Best& best) {
-  return std::max<std::size_t>(2 * best.k(), 16);
 }
 
 }  // namespace
@@ -65,29 +49,20 @@ void GroupSearch::visit(const SegmentView& segment) {
     report();
     return;
   }
-  const bool few = queries_.size() <= kFewQueries;
-  const bool octets = !few && queries_[0]->isa.sieve_octets != nullptr;
-  const std::size_t chunk = few      ? kLongChunk
-                            : octets ? kOctetChunk
-                                     : kFirstChunk;
-  const std::size_t together =
-      octets ? queries_.size() : std::min(queries_.size(), kMostSieves);
+  const std::size_t chunk =
+      queries_.size() <= kFewQueries ? kLongChunk : kFirstChunk;
   room_ = chunk + kBlockRows;
-  rows_.resize(together * room_);
+  rows_.resize(std::min(queries_.size(), kMostSieves) * room_);
   estimates_.resize(rows_.size());
   upper_.resize(rows_.size());
-  octets_ = false;
-  if (begins()) {
-    approach();
-    for (std::size_t i = 0; i < lanes_.size(); ++i) seed(i);
-  }
+  if (begins()) seed_all();
   for (std::size_t begin = 0; begin < segment.count;) {
     const std::size_t size = begin == 0 ? kFirstChunk : chunk;
     const std::size_t count = std::min(size, segment.count - begin);
     visit_chunk(begin, count);
     begin += count;
   }
-  for (Lane& lane : lanes_) score_rest(lane);
+  score_all();
   report();
 }
 
@@ -114,78 +89,6 @@ void GroupSearch::visit_all(const SegmentView& segment) {
   }
 }
 
-// Whether some query knows nothing yet of what it must reach.
-bool GroupSearch::begins() const {
-  return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
-    return !lane.exhaustive && std::isinf(lane.threshold);
-  });
-}
-
-// What the queries have to do with the centres of the clusters: a product
-// each, rounded as it comes.
-void GroupSearch::approach() {
-  const Clusters& clusters = segment_->clusters;
-  if (clusters.count == 0) return;
-  const std::size_t dim = queries_[0]->wide.size();
-  std::vector<float> vectors;
-  for (const Query* query : queries_) {
-    vectors.insert(vectors.end(), query->vector, query->vector + dim);
-  }
-  nearness_.resize(queries_.size() * clusters.width());
-  queries_[0]->isa.project(clusters.centres, clusters.width(), dim,
-                           vectors.data(), queries_.size(), nearness_.data());
-}
-
-// A first threshold from rows that are like the query: of the clusters with
-// the nearest centres, those that look best, as the k-th best of any rows is a
-// lower bound of the k-th best of all. They are not hits yet: the pass over
-// all rows will meet them again.
-void GroupSearch::seed(std::size_t place) {
-  const Clusters& clusters = segment_->clusters;
-  Lane& lane = lanes_[place];
-  const bool known = !std::isinf(lane.threshold);
-  if (lane.exhaustive || clusters.count == 0 || known ||
-      !lane.query->best.wants_seed()) {
-    return;
-  }
-  const float* near = nearness_.data() + place * clusters.width();
-  const std::size_t some = std::min(kSeedClusters, clusters.count);
-  nearest_.resize(clusters.count);
-  std::iota(nearest_.begin(), nearest_.end(), std::size_t{0});
-  std::partial_sort(
-      nearest_.begin(), nearest_.begin() + static_cast<long>(some),
-      nearest_.end(),
-      [near](std::size_t a, std::size_t b) { return near[a] > near[b]; });
-  active_ = {place};
-  for (std::size_t i = 0; i < some; ++i) {
-    const auto [begin, end] = clusters.rows(nearest_[i], segment_->count);
-    for (std::size_t at = begin / kBlockRows * kBlockRows; at < end;
-         at += kFirstChunk) {
-      const std::size_t count = std::min(kFirstChunk, end - at);
-      sieve(at, count, 0, 1);
-      keep_heads(lane, sieves_[0], at, count);
-    }
-  }
-  score_seeds(lane);
-}
-
-// Scores the candidates that look best; the others have had their chance.
-void GroupSearch::score_seeds(Lane& lane) {
-  auto& all = lane.candidates;
-  Best best = Best::top(lane.query->best.k());
-  const std::size_t count = std::min(seed_size(best), all.size());
-  std::nth_element(
-      all.begin(), all.begin() + static_cast<long>(count), all.end(),
-      [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t row = all[i].row;
-    best.push({lane.query->key(*segment_, row), segment_->ids[row]});
-    ++scored_;
-  }
-  all.clear();
-  raise(lane, best.floor());
-}
-
 void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
   active_.clear();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -195,22 +98,25 @@ void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
       active_.push_back(i);
     }
   }
-  octets_ = active_.size() > kFewQueries &&
-            queries_[0]->isa.sieve_octets != nullptr;
-  const std::size_t most = octets_ ? active_.size() : kMostSieves;
-  for (std::size_t from = 0; from < active_.size(); from += most) {
-    sieve(begin, count, from, std::min(most, active_.size() - from));
+  if (active_.size() > kFewQueries &&
+      queries_[0]->isa.sieve_octets != nullptr) {
+    sieve_octets(begin, count);
+    return;
+  }
+  for (std::size_t from = 0; from < active_.size(); from += kMostSieves) {
+    sieve(begin, count, from);
     for (std::size_t i = 0; i < sieves_.size(); ++i) {
       collect(lanes_[active_[from + i]], sieves_[i], begin, count);
     }
   }
 }
 
-// Bounds some rows for some active lanes.
+// Bounds some rows for the next active lanes.
 void GroupSearch::sieve(std::size_t begin, std::size_t count,
-                        std::size_t from, std::size_t some) {
+                        std::size_t from) {
   sieves_.clear();
-  for (std::size_t i = from; i < from + some; ++i) {
+  const std::size_t end = std::min(from + kMostSieves, active_.size());
+  for (std::size_t i = from; i < end; ++i) {
     const Lane& lane = lanes_[active_[i]];
     const std::size_t at = (i - from) * room_;
     sieves_.push_back({lane.code, &lane.bounds.sieve,
@@ -218,15 +124,11 @@ void GroupSearch::sieve(std::size_t begin, std::size_t count,
                        &rows_[at], &estimates_[at], &upper_[at], 0});
   }
   const Codes& codes = segment_->codes;
-  const Kernels& isa = queries_[0]->isa;
-  const std::size_t groups =
-      codes.basis.head / (octets_ ? kOctetDims : kGroupDims);
+  const std::size_t groups = codes.basis.head / kGroupDims;
   const std::size_t blocks = (count + kBlockRows - 1) / kBlockRows;
-  const auto bound = octets_ ? isa.sieve_octets : isa.sieve;
-  bound((octets_ ? codes.octets : codes.head) +
-            begin / kBlockRows * groups * kGroupBytes,
-        groups, blocks, codes.side.from(begin), sieves_.data(),
-        sieves_.size());
+  queries_[0]->isa.sieve(
+      codes.head + begin / kBlockRows * groups * kGroupBytes, groups, blocks,
+      codes.side.from(begin), sieves_.data(), sieves_.size());
   coded_ += count * sieves_.size();
 }
 
@@ -239,7 +141,7 @@ void GroupSearch::keep_heads(Lane& lane, const Sieve& sieve,
     if (segment_->alive != nullptr && segment_->alive[row] == 0) continue;
     lane.candidates.push_back(
         {lane.bounds.bound_from_sieve(sieve.upper[i]), row,
-         lane.bounds.from_sieve(sieve.estimates[i]), octets_});
+         lane.bounds.from_sieve(sieve.estimates[i]), false});
   }
 }
 
@@ -269,11 +171,9 @@ void GroupSearch::keep_found(Lane& lane, const Sieve& sieve,
     const float estimate =
         lane.bounds.from_sieve(sieve.estimates[i]) +
         lane.bounds.rest_estimate(codes.side, row, dots_[i]);
-    const float upper =
-        octets_ ? lane.bounds.octet_bound(codes.side, row, estimate)
-                : lane.bounds.first_bound(codes.side, row, estimate);
+    const float upper = lane.bounds.first_bound(codes.side, row, estimate);
     if (!(upper >= lane.threshold)) continue;
-    lane.candidates.push_back({upper, row, estimate, octets_});
+    lane.candidates.push_back({upper, row, estimate, false});
   }
 }
 
@@ -288,8 +188,12 @@ void GroupSearch::collect(Lane& lane, const Sieve& sieve, std::size_t begin,
       lane.threshold > -std::numeric_limits<float>::infinity()) {
     refine(lane, before);
   }
+  make_room(lane, begin + count);
+}
+
+void GroupSearch::make_room(Lane& lane, std::size_t seen) {
   const std::size_t room = 2 * lane.settled + 8 * seed_size(lane.query->best);
-  if (lane.candidates.size() > room) tighten(lane, begin + count);
+  if (lane.candidates.size() > room) tighten(lane, seen);
 }
 
 // Raises the floor with the most promising candidates and drops those that
@@ -322,18 +226,26 @@ void GroupSearch::score_best(Lane& lane) {
   all.resize(kept);
 }
 
+void GroupSearch::fetch(const Lane& lane, std::size_t i) const {
+  if (i >= lane.candidates.size()) return;
+  const Candidate& candidate = lane.candidates[i];
+  if (!(candidate.upper >= lane.threshold)) return;
+  fetch_row(lane, candidate.row);
+}
+
+void GroupSearch::fetch_row(const Lane& lane, std::uint32_t row) const {
+  const std::size_t dim = lane.query->wide.size();
+  prefetch(segment_->rows + row * dim, dim * sizeof(float));
+  __builtin_prefetch(segment_->norms + row);
+}
+
 // Scores the candidates from a place on, in their order, but for those that
 // have lost hope meanwhile.
 void GroupSearch::score_candidates(Lane& lane, std::size_t begin) {
   const auto& all = lane.candidates;
-  const std::size_t dim = lane.query->wide.size();
-  const auto fetch = [&](std::size_t i) {
-    if (i >= all.size() || !(all[i].upper >= lane.threshold)) return;
-    prefetch(segment_->rows + all[i].row * dim, dim * sizeof(float));
-  };
-  for (std::size_t i = begin; i < begin + kAhead; ++i) fetch(i);
+  for (std::size_t i = begin; i < begin + kAhead; ++i) fetch(lane, i);
   for (std::size_t i = begin; i < all.size(); ++i) {
-    fetch(i + kAhead);
+    fetch(lane, i + kAhead);
     if (!(all[i].upper >= lane.threshold)) continue;
     lane.query->score(*segment_, all[i].row);
     ++scored_;
@@ -398,13 +310,32 @@ void GroupSearch::drop_hopeless(Lane& lane) {
             all.end());
 }
 
+// Scores what is left of all queries. While one is scored, the rows that the
+// next one will begin with are on their way from memory.
+void GroupSearch::score_all() {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (i == 0) prepare_rest(lanes_[i]);
+    if (i + 1 < lanes_.size()) prepare_rest(lanes_[i + 1]);
+    finish_rest(lanes_[i]);
+  }
+}
+
 // Scores every candidate that can still enter, the most promising first.
 void GroupSearch::score_rest(Lane& lane) {
+  prepare_rest(lane);
+  finish_rest(lane);
+}
+
+void GroupSearch::prepare_rest(Lane& lane) {
   drop_hopeless(lane);
   refine(lane, 0);
   std::sort(
       lane.candidates.begin(), lane.candidates.end(),
       [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
+  for (std::size_t i = 0; i < kAhead; ++i) fetch(lane, i);
+}
+
+void GroupSearch::finish_rest(Lane& lane) {
   score_candidates(lane, 0);
   lane.candidates.clear();
   lane.settled = 0;
