@@ -28,7 +28,6 @@ from reconciler.controlplane.verbs import dispatch, watch
 from reconciler.controlplane.verbs.call import Call, Cluster, asked
 from reconciler.controlplane.verbs.frames import Frames
 
-BODY_BYTES = 3 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 
 
@@ -46,7 +45,7 @@ class Api:
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(client_max_size=BODY_BYTES)
+        app = web.Application(client_max_size=media.BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
@@ -57,7 +56,7 @@ class Api:
         except ApiError as error:
             return _failure(error)
         except web.HTTPRequestEntityTooLarge:
-            return _failure(too_large(BODY_BYTES))
+            return _failure(too_large(media.BODY_BYTES))
         except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001 - see below

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,10 +26,18 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 BODIES = (JSON, YAML)
 _TEXT = ("*/*", "text/plain")
+BODY_BYTES = 3 * 1024 * 1024
+"""Bytes of a request, and of an object that patches may make."""
+
 DEPTH = 100
 """Levels of nesting that a body may have."""
 
+_MANAGED = 8
+"""Levels that an object gains by the tree of who owns its fields."""
+
 _LONG_YAML = 16 * 1024
+_INT64 = 2**63
+_POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE][-+0-9]")
 _OPENING = (b"{", b"[")
 """What JSON objects and lists begin with; YAML that does is JSON, too."""
 
@@ -141,10 +150,23 @@ def load(body: bytes) -> tuple[Any, list[str]]:
         decoded, repeated = _load_yaml(body), []
     else:
         repeated = duplicates(body)
-    if _deeper_than(decoded, DEPTH):
-        msg = f"the body is nested deeper than {DEPTH} levels"
-        raise bad_request(msg)
+    check_depth(decoded, "body")
+    if _POINT_OR_EXPONENT.search(body):
+        decoded = _whole(decoded)
     return decoded, repeated
+
+
+def check_depth(value: Any, what: str) -> None:
+    """Refuse what the walks over objects could not follow to its end.
+
+    Raises:
+        ApiError: 400, it is nested too deeply.
+    """
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    managed = isinstance(metadata, dict) and "managedFields" in metadata
+    if _deeper_than(value, DEPTH + _MANAGED if managed else DEPTH):
+        msg = f"the {what} is nested deeper than {DEPTH} levels"
+        raise bad_request(msg)
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
@@ -153,6 +175,20 @@ def _deeper_than(value: Any, limit: int) -> bool:
     elif not isinstance(value, list):
         return False
     return limit == 0 or any(_deeper_than(item, limit - 1) for item in value)
+
+
+def _whole(value: Any) -> Any:
+    """The same with 80 for 80.0, as Go writes it.
+
+    Clients in Go cannot read a whole number that is written with a point.
+    """
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, float) and abs(value) < _INT64:
+        return int(value) if value.is_integer() else value
+    return value
 
 
 def _load_yaml(body: bytes) -> Any:

@@ -7,12 +7,12 @@ import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.artifacts import ArtifactError, ArtifactStore
-from reconciler.compute.executor import Executor
+from reconciler.compute.executor import Executor, RunState
 from reconciler.engine.controller import (
     Context,
     Objects,
@@ -178,6 +178,7 @@ class ModelGenerationController:
             ended=state.ended,
             attempt=state.attempt,
             failures=status.failures if status else 0,
+            failed_at=_failed_at(state),
             fruitless=status.fruitless if status else 0,
             step=status.step if status else 0,
             max_steps=status.max_steps if status else None,
@@ -289,6 +290,13 @@ class ModelGenerationController:
                     raise TransientError(msg)
                 time.sleep(POLL_SECONDS)
             shutil.rmtree(path)
+
+
+def _failed_at(state: RunState) -> datetime | None:
+    """When the last attempt of a run crashed: its last sign of life."""
+    if state.status is None or state.phase != "Failed":
+        return None
+    return datetime.fromtimestamp(state.status.heartbeat, UTC)
 
 
 def _of_model(changed: Resource, objects: Objects) -> list[ObjectKey]:

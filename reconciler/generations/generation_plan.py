@@ -13,7 +13,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from reconciler.engine.conditions import Conditions
+from reconciler.engine.conditions import Conditions, timestamp
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, Timestamp
 from reconciler.generations import lineage
@@ -30,6 +30,7 @@ from reconciler.generations.stages import (
     StageView,
     record_of,
 )
+from reconciler.runs.attempts import retry_at
 
 POLL_SECONDS = 1.0
 FRUITLESS_LIMIT = 20
@@ -198,6 +199,7 @@ class _Planner:
     ) -> None:
         self.desired = desired
         self.observed = observed
+        self.now = now
         self.conditions = Conditions(
             desired.status.conditions, desired.metadata.generation, now
         )
@@ -296,7 +298,25 @@ class _Planner:
                 lineage.FAILED,
                 f"{stage} failed {view.failures} times: {view.message}",
             )
-        return self._start(stage, view, retry=True)
+        due = retry_at(view.failures, view.failed_at, self.now)
+        if due <= self.now or self._asked():
+            return self._start(stage, view, retry=True)
+        self.conditions.progressing(
+            "BackingOff",
+            f"{stage} failed {view.failures} of at most "
+            f"{self.desired.spec.backoff_limit + 1} times and is tried again "
+            f"at {timestamp(due)}: {view.message}",
+        )
+        self._progress(stage, view)
+        return self._report(requeue_after=(due - self.now).total_seconds())
+
+    def _asked(self) -> bool:
+        """Whether somebody asks not to wait."""
+        asked = self.desired.metadata.annotations.get(ANNOTATIONS.requested_at)
+        return asked not in {
+            None,
+            self.desired.status.last_handled_reconcile_at,
+        }
 
     def _progress(self, stage: Stage, view: StageView) -> None:
         done = int(100 * view.step / view.max_steps) if view.max_steps else 0

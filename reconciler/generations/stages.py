@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ class StageView:
     attempt: int = 0
     failures: int = 0
     """Attempts that crashed, without those that were preempted."""
+
+    failed_at: datetime | None = None
+    """When the last attempt crashed, if it did."""
 
     fruitless: int = 0
     """Attempts in a row that got no further than the one before."""

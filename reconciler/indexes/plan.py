@@ -25,6 +25,7 @@ from reconciler.indexes.resource import (
     VectorIndex,
     VectorIndexStatus,
 )
+from reconciler.runs.attempts import retry_at
 
 STALE = "Stale"
 POLL_SECONDS = 1.0
@@ -186,13 +187,16 @@ def _may_retry(desired: VectorIndex, run: BuildRun, now: datetime) -> bool:
     asked = annotations.get(ANNOTATIONS.requested_at)
     if asked not in {None, desired.status.last_handled_reconcile_at}:
         return True
+    return now >= _retry_at(desired, run, now)
+
+
+def _retry_at(desired: VectorIndex, run: BuildRun, now: datetime) -> datetime:
+    """When a failed build is tried again: soon, then now and then."""
+    if run.failed_at is None:
+        return now
     if run.failures <= desired.spec.backoff_limit:
-        return True
-    return run.failed_at is None or now >= _retry_at(desired, run.failed_at)
-
-
-def _retry_at(desired: VectorIndex, failed_at: datetime) -> datetime:
-    return failed_at + parse_duration(desired.spec.retry_interval)
+        return retry_at(run.failures, run.failed_at, now)
+    return run.failed_at + parse_duration(desired.spec.retry_interval)
 
 
 def _serving_actions(
@@ -218,7 +222,7 @@ def _pause(
     if desired.spec.suspend:
         return None
     if run is not None and run.phase == "Failed" and run.failed_at is not None:
-        until = (_retry_at(desired, run.failed_at) - now).total_seconds()
+        until = (_retry_at(desired, run, now) - now).total_seconds()
         return min(max(until, POLL_SECONDS), max(interval, POLL_SECONDS))
     waiting = facts.current is not None and _waiting_for(facts) is not None
     busy = not in_sync(facts) and not facts.problems
@@ -342,6 +346,8 @@ def _failure(desired: VectorIndex, facts: IndexFacts) -> str | None:
 
 def _building(facts: IndexFacts) -> str:
     run = facts.run
+    if run is not None and run.phase == "Failed":
+        return f"failed {run.failures} times, tried again soon: {run.message}"
     if run is None or run.phase != "Running":
         return "a build is about to start"
     if run.max_steps:

@@ -7,7 +7,39 @@ its first word.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from reconciler.runs.protocol import RunStatus
+
+FIRST_DELAY: Final = 5.0
+LONGEST_DELAY: Final = 360.0
+_DOUBLINGS: Final = 16
+
+
+def retry_at(
+    failures: int, failed_at: datetime | None, now: datetime
+) -> datetime:
+    """When the attempt after a crash begins: the delays double.
+
+    5, 10, 20, 40, ... seconds and never more than 6 minutes after the crash.
+    The crash is on disk, so a restart of the controller neither shortens nor
+    prolongs the delay.
+
+    Args:
+        failures: attempts that crashed so far.
+        failed_at: when the last one did, or None if that is not known.
+        now: the time.
+
+    Returns:
+        The time, which is not in the future if there is nothing to wait for.
+    """
+    if failed_at is None or failures < 1 or now < failed_at:
+        # Of a clock that was set back nobody may have to wait for hours.
+        return now
+    doubled = FIRST_DELAY * 2.0 ** min(failures - 1, _DOUBLINGS)
+    delay = timedelta(seconds=min(doubled, LONGEST_DELAY))
+    return failed_at + delay
 
 
 def announced(previous: RunStatus | None, step: int) -> RunStatus:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reconciler.artifacts import InvalidTreeError, digest_of
 from reconciler.corpus import is_held_out
 from reconciler.runs.worker import InvalidRequestError
 
@@ -30,6 +31,32 @@ class Rows:
     rows: tuple[dict[str, str], ...]
     held_out: int
     """Rows that were left out because they ask about held-out subjects."""
+
+
+def require_digest(directory: Path, digest: str | None) -> None:
+    """Learn from what was frozen, or from nothing.
+
+    Args:
+        directory: the data set.
+        digest: what it has to be; None takes it as it is.
+
+    Raises:
+        InvalidRequestError: it is not; another attempt would read the same.
+        ArtifactError: it cannot be read, now.
+    """
+    if digest is None:
+        return
+    try:
+        found = digest_of(directory)
+    except InvalidTreeError as error:
+        raise InvalidRequestError(str(error)) from error
+    if found != digest:
+        msg = (
+            f"datasetDigest: {directory} is {found} and not {digest}: it was "
+            "changed or damaged since it was frozen; restore it from a "
+            "backup, or create another generation"
+        )
+        raise InvalidRequestError(msg)
 
 
 def read_rows(path: Path, fields: tuple[str, ...]) -> Rows:

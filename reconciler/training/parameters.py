@@ -63,6 +63,8 @@ class TrainParameters(Document):
     algorithm: Literal["SFT", "DPO"]
     dataset: Path
     dataset_digest: str | None = None
+    """What the data set has to be; None takes it as it is."""
+
     parent: Path | None = None
     """Directory of the weights to start from; None starts from scratch."""
 

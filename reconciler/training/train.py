@@ -19,6 +19,7 @@ from reconciler.training.dataset import (
     TRAIN,
     Rows,
     read_rows,
+    require_digest,
 )
 from reconciler.training.parameters import TrainParameters
 from reconciler.training.stopping import DivergedError, StopRequest
@@ -49,6 +50,7 @@ def train(run: RunDirectory, request: Request) -> Result:
     stop = StopRequest()
     stop.listen()
     started = time.monotonic()
+    require_digest(asked.dataset, asked.dataset_digest)
     dpo = asked.algorithm == "DPO"
     rows = read_rows(asked.dataset / TRAIN, PREFERENCE if dpo else COMPLETION)
     if not rows.rows:

@@ -217,12 +217,18 @@ async def test_progress_and_failure_are_seen(controller, executor) -> None:
     run = executor.directory(run_name(desired, "data"))
     run.write_status(
         RunStatus(
-            phase="Failed", attempt=2, step=3, max_steps=9, message="boom"
+            phase="Failed",
+            attempt=2,
+            step=3,
+            max_steps=9,
+            message="boom",
+            heartbeat=NOW.timestamp(),
         )
     )
     view = (await controller.observe(CONTEXT, desired)).stages["data"]
     assert (view.phase, view.attempt, view.ended) == ("Failed", 2, False)
     assert (view.step, view.max_steps, view.message) == (3, 9, "boom")
+    assert view.failed_at == NOW
     await controller.act(CONTEXT, desired, StartStage("k", "data", retry=True))
     assert executor.retries == [False, True]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from generation_objects import NOW, generation, improvement, record
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.engine import conditions
+from reconciler.engine.conditions import timestamp
 from reconciler.engine.resource import ANNOTATIONS
 from reconciler.generations.generation_plan import (
     CollectStage,
@@ -126,6 +128,40 @@ def test_a_failed_stage_is_retried_up_to_the_limit() -> None:
     assert ready(outcome.status).reason == "Failed"
     assert "boom" in ready(outcome.status).message
     assert conditions.is_true(outcome.status.conditions, "Stalled")
+
+
+def test_attempts_after_crashes_are_ever_further_apart() -> None:
+    crashed = StageView(
+        phase="Failed", attempt=2, failures=2, message="boom", failed_at=NOW
+    )
+    observed = Observed(stages={"train": crashed})
+    early = NOW + timedelta(seconds=4)
+    outcome = plan(with_stages("data"), observed, early)
+    assert (outcome.actions, outcome.requeue_after) == ((), 6.0)
+    assert ready(outcome.status).reason == "BackingOff"
+    assert ready(outcome.status).message == (
+        "train failed 2 of at most 4 times and is tried again at "
+        f"{timestamp(NOW + timedelta(seconds=10))}: boom"
+    )
+    waiting = with_stages("data").model_copy(update={"status": outcome.status})
+    later = plan(waiting, observed, early + timedelta(seconds=3))
+    assert later.status == outcome.status
+    due = plan(waiting, observed, NOW + timedelta(seconds=10))
+    assert [type(a) for a in due.actions] == [StartStage]
+
+
+def test_who_asks_does_not_wait_for_the_next_attempt() -> None:
+    crashed = StageView(phase="Failed", failures=1, failed_at=NOW)
+    observed = Observed(stages={"train": crashed})
+    desired = with_stages("data")
+    assert plan(desired, observed, NOW).actions == ()
+    meta = desired.metadata.model_copy(
+        update={"annotations": {ANNOTATIONS.requested_at: "now"}}
+    )
+    asked = desired.model_copy(update={"metadata": meta})
+    assert [type(a) for a in plan(asked, observed, NOW).actions] == [
+        StartStage
+    ]
 
 
 def test_a_stage_that_only_ever_vanishes_is_given_up() -> None:

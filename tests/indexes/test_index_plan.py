@@ -303,7 +303,13 @@ def test_a_failed_build_is_retried_then_stalls_then_tried_again():
     )
     facts = steady(built=None, current=None, answering=None, run=failed)
     desired = index(backoffLimit=1, retryInterval="5m")
-    assert names(plan(desired, facts, NOW)) == ["StartBuild"]
+    waiting = plan(desired, facts, NOW)
+    assert (waiting.actions, waiting.requeue_after) == ((), 5.0)
+    assert ready(waiting).message == (
+        "failed 1 times, tried again soon: disk full"
+    )
+    soon = NOW + timedelta(seconds=5)
+    assert names(plan(desired, facts, soon)) == ["StartBuild"]
     facts = replace(facts, run=replace(failed, failures=2))
     stalled = plan(desired, facts, NOW)
     assert stalled.actions == ()

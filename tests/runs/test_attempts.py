@@ -1,10 +1,14 @@
 import os
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.runs.attempts import announced, taken_over
+from reconciler.runs.attempts import announced, retry_at, taken_over
 from reconciler.runs.protocol import RunStatus
+
+CRASHED = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def test_the_first_attempt_is_number_one() -> None:
@@ -60,3 +64,38 @@ def test_fruitless_counts_the_attempts_since_the_last_progress(
         idle += 1
     assert status.fruitless == idle
     assert status.attempt == len(gains) + 1
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"),
+    [
+        (0, 0),
+        (1, 5),
+        (2, 10),
+        (3, 20),
+        (6, 160),
+        (7, 320),
+        (8, 360),
+        (99, 360),
+    ],
+)
+def test_the_delay_after_a_crash_doubles_up_to_six_minutes(
+    failures: int, seconds: float
+) -> None:
+    due = retry_at(failures, CRASHED, CRASHED)
+    assert due == CRASHED + timedelta(seconds=seconds)
+
+
+def test_the_delay_counts_from_the_crash() -> None:
+    """A controller that starts later does not wait longer."""
+    later = CRASHED + timedelta(hours=1)
+    assert retry_at(3, CRASHED, later) == CRASHED + timedelta(seconds=20)
+
+
+def test_nobody_waits_for_a_clock_that_was_set_back() -> None:
+    now = CRASHED - timedelta(hours=1)
+    assert retry_at(3, CRASHED, now) == now
+
+
+def test_nothing_is_known_of_an_old_crash() -> None:
+    assert retry_at(3, None, CRASHED) == CRASHED

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reconciler.artifacts import digest_of
+from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.corpus import python_docstrings
 from reconciler.runs.worker import InvalidRequestError
 from reconciler.training.dataset import (
@@ -12,6 +12,7 @@ from reconciler.training.dataset import (
     PREFERENCE,
     TRAIN,
     read_rows,
+    require_digest,
     write_dataset,
 )
 
@@ -63,3 +64,27 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path, line) -> None:
 def test_a_missing_file_is_an_invalid_request(tmp_path) -> None:
     with pytest.raises(InvalidRequestError, match="No such file"):
         read_rows(tmp_path / TRAIN, PREFERENCE)
+
+
+def test_a_data_set_is_what_the_request_says_or_is_not_read(tmp_path) -> None:
+    frozen = tmp_path / "frozen"
+    write_dataset(frozen, ROWS, {"kind": "sft"})
+    digest = digest_of(frozen)
+    require_digest(frozen, digest)
+    require_digest(frozen, None)
+    write_dataset(frozen, [*ROWS, ROWS[0]], {"kind": "sft"})
+    with pytest.raises(InvalidRequestError) as caught:
+        require_digest(frozen, digest)
+    assert str(caught.value).startswith(f"datasetDigest: {frozen} is sha256:")
+    assert f"not {digest}" in str(caught.value)
+
+
+def test_a_data_set_without_files_is_invalid(tmp_path) -> None:
+    with pytest.raises(InvalidRequestError, match="has no files"):
+        require_digest(tmp_path, "sha256:" + "0" * 64)
+
+
+def test_a_data_set_that_is_away_may_come_back(tmp_path) -> None:
+    """A share that is not mounted: another attempt may find it."""
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        require_digest(tmp_path / "away", "sha256:" + "0" * 64)

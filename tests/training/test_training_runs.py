@@ -133,8 +133,19 @@ def checkpointed(executor: LocalExecutor, name: str):
 
 @pytest.fixture(scope="module")
 def trained(executor, sft_data) -> Path:
-    finish(executor, request("whole", sft_data))
+    digest = digest_of(sft_data)
+    finish(executor, request("whole", sft_data, datasetDigest=digest))
     return model_of(executor, "whole")
+
+
+def test_nothing_is_learnt_from_a_data_set_that_was_changed(
+    executor, sft_data
+) -> None:
+    other = "sha256:" + "0" * 64
+    executor.start(request("changed", sft_data, datasetDigest=other))
+    state = wait(executor, "changed", lambda s: not s.alive)
+    assert state.phase == "Invalid"
+    assert "changed or damaged since it was frozen" in state.message
 
 
 def test_the_output_is_a_model_without_pickles(trained: Path) -> None:

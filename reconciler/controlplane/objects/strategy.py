@@ -18,6 +18,7 @@ from reconciler.controlplane.objects import metadata as meta
 from reconciler.controlplane.schema.compiled import metadata_node
 from reconciler.controlplane.schema.errors import FieldError
 from reconciler.controlplane.schema.go_decoding import decoding_fault
+from reconciler.controlplane.schema.values import same
 
 Json = dict[str, Any]
 
@@ -233,7 +234,7 @@ def update(
     if faults:
         raise _invalid(kind, new, faults)
     new = _complete(kind, new, old)
-    if kind.counted and subject(kind, new) != subject(kind, old):
+    if kind.counted and not same(subject(kind, new), subject(kind, old)):
         generation = old["metadata"].get("generation", 0)
         new["metadata"]["generation"] = generation + 1
     return new
@@ -251,16 +252,30 @@ def _check_seen(kind: ResourceKind, new: Json, old: Json) -> None:
             0,
         )
         raise invalid(kind.kind, kind.group, name, [fault])
-    uid = wanted.get("uid")
-    if uid and uid != live["uid"]:
-        raise conflict(
-            kind,
-            name,
-            f"Precondition failed: UID in precondition: {uid}, UID in "
-            f"object meta: {live['uid']}",
-        )
+    if uid := wanted.get("uid"):
+        check_uid(kind, uid, live)
     if version and version != live["resourceVersion"]:
         raise modified(kind, name)
+
+
+def check_uid(kind: ResourceKind, wanted: str, live: Json) -> None:
+    """Refuse an object of the same name that is not the one meant.
+
+    Args:
+        kind: What it is.
+        wanted: The uid that the client names.
+        live: Metadata of the live object.
+
+    Raises:
+        ApiError: 409.
+    """
+    if wanted != live["uid"]:
+        raise conflict(
+            kind,
+            live["name"],
+            f"Precondition failed: UID in precondition: {wanted}, UID in "
+            f"object meta: {live['uid']}",
+        )
 
 
 def _only_status(new: Json, old: Json) -> Json:
@@ -305,7 +320,7 @@ def subject(kind: ResourceKind, obj: Json) -> Json:
 
 def unchanged(new: Json, old: Json) -> bool:
     """Whether a write can be left out: nothing differs but times."""
-    return _timeless(new) == _timeless(old)
+    return same(_timeless(new), _timeless(old))
 
 
 def _timeless(obj: Json) -> Json:

@@ -95,7 +95,9 @@ def _collect(tree: Any, prefix: Path, paths: set[Path]) -> None:
     for element, below in tree.items():
         if element == _SELF:
             continue
-        _collect(below, (*prefix, _checked(element)), paths)
+        checked = _checked(element)
+        checked.encode()  # JSON can escape half a character; nobody can own it
+        _collect(below, (*prefix, checked), paths)
 
 
 def _checked(element: str) -> str:

@@ -46,8 +46,11 @@ def json_patch(obj: Any, ops: Any) -> Any:
         raise PatchError(msg, 413, "RequestEntityTooLarge")
     document = [deepcopy(obj)]
     budget = Budget()
-    for op in ops:
-        _apply(document, op, budget)
+    try:
+        for op in ops:
+            _apply(document, op, budget)
+    except RecursionError as error:
+        raise _unfit("the patched object is nested too deeply") from error
     return document[0]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from reconciler.controlplane.errors import internal
+from reconciler.controlplane.errors import internal, too_large
 from reconciler.controlplane.storage.database import StorageError, prepare
 from reconciler.controlplane.storage.reader import Reader
 from reconciler.controlplane.storage.record import (
@@ -98,28 +98,56 @@ class Store:
             await asyncio.wait([future], timeout=_REACHED_SECONDS)
 
     def put(
-        self, key: Key, obj: Json, previous: Stored | None
+        self,
+        key: Key,
+        obj: Json,
+        previous: Stored | None,
+        *,
+        limit: int | None = None,
     ) -> tuple[Stored, asyncio.Future[None]]:
         """Stage the new state of an object.
 
         The object gets its resourceVersion here. Await the future before
         telling anybody: it is done when the write is on disk.
+
+        Args:
+            key: Where the object is.
+            obj: The object.
+            previous: What it replaces.
+            limit: Bytes that it may have, unless it had more before.
+
+        Raises:
+            ApiError: 413, it has more.
         """
-        return self._stage(key, obj, previous, deleted=False)
+        number = self._numbered(obj)
+        stored = Stored(key, number, orjson.dumps(obj))
+        before = len(previous.data) if previous is not None else 0
+        if limit is not None and len(stored.data) > max(limit, before):
+            raise too_large(limit)
+        return self._stage(stored, obj, previous, deleted=False)
 
     def remove(
         self, key: Key, obj: Json, previous: Stored
     ) -> tuple[Stored, asyncio.Future[None]]:
         """Stage the removal of an object, with its last state."""
-        return self._stage(key, obj, previous, deleted=True)
+        number = self._numbered(obj)
+        stored = Stored(key, number, orjson.dumps(obj))
+        return self._stage(stored, obj, previous, deleted=True)
+
+    def _numbered(self, obj: Json) -> int:
+        number, self._next = self._next, self._next + 1
+        obj["metadata"]["resourceVersion"] = str(number)
+        return number
 
     def _stage(
-        self, key: Key, obj: Json, previous: Stored | None, *, deleted: bool
+        self,
+        stored: Stored,
+        obj: Json,
+        previous: Stored | None,
+        *,
+        deleted: bool,
     ) -> tuple[Stored, asyncio.Future[None]]:
         metadata = obj["metadata"]
-        number, self._next = self._next, self._next + 1
-        metadata["resourceVersion"] = str(number)
-        stored = Stored(key, number, orjson.dumps(obj))
         change = Change(
             stored,
             deleted,
@@ -135,8 +163,8 @@ class Store:
         future: asyncio.Future[None] = self._loop.create_future()
         # A client that hung up leaves nobody to look at the outcome.
         future.add_done_callback(_looked_at)
-        self._pending[key] = (change, future)
-        self._futures[number] = future
+        self._pending[stored.key] = (change, future)
+        self._futures[stored.number] = future
         self._writer.submit(change)
         return stored, future
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.controlplane import media
 from reconciler.controlplane.access import escalation
 from reconciler.controlplane.errors import (
     already_exists,
@@ -63,7 +64,9 @@ async def store_new(call: Call, obj: Json, *, managed: bool) -> Answer:
         obj = ownership.record(call, None, obj)
     if call.dry_run:
         return Answer(201, obj=obj)
-    stored, written = call.store.put(key, form.to_storage(kind, obj), None)
+    stored, written = call.store.put(
+        key, form.to_storage(kind, obj), None, limit=media.BODY_BYTES
+    )
     await written
     return Answer(201, raw=form.raw(kind, stored))
 

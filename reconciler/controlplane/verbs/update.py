@@ -12,6 +12,7 @@ from reconciler.controlplane.access import escalation
 from reconciler.controlplane.errors import (
     ApiError,
     bad_request,
+    conflict,
     invalid,
     modified,
     not_found,
@@ -122,7 +123,9 @@ async def _write(call: Call, live: Stored, new: Json, old: Json) -> Answer:
         await store.settled(live.key)
         stored = live
     else:
-        stored, written = store.put(live.key, form.to_storage(kind, new), live)
+        stored, written = store.put(
+            live.key, form.to_storage(kind, new), live, limit=media.BODY_BYTES
+        )
         await written
     return Answer(raw=form.raw(kind, stored))
 
@@ -200,6 +203,7 @@ def _refused(error: PatchError) -> ApiError:
 
 def _decode_patched(call: Call, new: Json, duplicates: list[str]) -> Json:
     # The result shares structure with the live object, which stays as it is.
+    media.check_depth(new, "patched object")
     text = orjson.dumps(new)
     fresh = orjson.loads(text)
     call.policy.patch = text.decode()
@@ -240,7 +244,7 @@ async def apply(call: Call, body: Any, duplicates: list[str]) -> Answer:
     live = call.store.current(call.key)
     if live is None and call.route.subresource:
         raise not_found(call.kind, call.route.name)
-    _check_version(call, config, live)
+    _check_identity(call, config, live)
     merged = _applied(call, live, config, manager)
     normalise(merged)
     if live is None:
@@ -253,11 +257,24 @@ async def apply(call: Call, body: Any, duplicates: list[str]) -> Answer:
     return await replace(call, live, merged, managed=True)
 
 
-def _check_version(call: Call, config: Json, live: Stored | None) -> None:
-    wanted = config["metadata"].pop("resourceVersion", None)
-    if wanted and live is None:
-        raise not_found(call.kind, call.route.name)
-    if wanted and live is not None and wanted != str(live.number):
+def _check_identity(call: Call, config: Json, live: Stored | None) -> None:
+    """Refuse to apply to another object, or version of it, than was meant."""
+    metadata = config["metadata"]
+    wanted, uid = metadata.pop("resourceVersion", None), metadata.get("uid")
+    if live is None:
+        if uid:
+            raise conflict(
+                call.kind,
+                call.route.name,
+                f"uid mismatch: the provided object specified uid {uid}, and "
+                "no existing object was found",
+            )
+        if wanted:
+            raise not_found(call.kind, call.route.name)
+        return
+    if uid:
+        strategy.check_uid(call.kind, uid, live.object()["metadata"])
+    if wanted and wanted != str(live.number):
         raise modified(call.kind, call.route.name)
 
 

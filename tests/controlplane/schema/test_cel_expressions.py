@@ -382,9 +382,70 @@ def test_loops_that_cost_too_much_are_cut_off():
     )
 
 
-def test_values_that_grow_without_bounds_are_cut_off():
-    text = "cel.bind(a, s + s, cel.bind(b, a + a, size(b + b + b)))"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s.all(a, a in s)",
+        "s.all(a, s.indexOf(a) >= 0)",
+        "s.all(a, s == s)",
+        "s.all(a, s + s != [])",
+        "s.all(a, '%s'.format([s]) != '')",
+        "sets.contains(s, s)",
+        "sets.intersects(s, s.map(a, -1 - a))",
+    ],
+)
+def test_functions_cost_what_they_look_through(text):
+    """Each of these took seconds of one step per item before."""
+    items = list(range(1500))
+    assert error(text, s=items).startswith("operation cancelled")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "l.all(a, !t.matches('b$'))",
+        "l.all(a, t == u)",
+        "l.all(a, !(t < u))",
+        "l.all(a, (t + 'b').size() > 0)",
+        "l.all(a, !t.contains('b'))",
+    ],
+)
+def test_long_texts_cost_more(text):
+    values = {"l": list(range(200)), "t": "a" * 500_000, "u": "a" * 500_000}
+    assert error(text, **values).startswith("operation cancelled")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cel.bind(a, s + s, cel.bind(b, a + a, size(b + b + b)))",
+        "size(s.replace('x', s))",
+        "size(['a', 'b', 'c', 'd', 'e', 'f', 'g'].join(s))",
+    ],
+)
+def test_values_that_grow_without_bounds_are_cut_off(text):
+    """They are refused before they are made: one has 40 gigabytes."""
     assert error(text, s="x" * 200_000).startswith("operation cancelled")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("uint(double(v)) == 1u", "inf"),
+        ("[1, 2][double(v)] == 1", "nan"),
+        ("[1, 2][double(v)] == 1", "inf"),
+        ("quantity(v).asApproximateFloat() > 1.0", "1e999"),
+        ("'%x'.format([double(v)]) == ''", "inf"),
+        ("{[v]: 1}.size() == 1", "a"),
+        ("duration(v) > duration('1s')", "9999999999999h"),
+        ("duration(v) > duration('1s')", "9" * 400 + "h"),
+        ("timestamp(v).getFullYear() == 0", "0001-01-01T00:00:00+14:00"),
+        ("timestamp('9999-12-31T23:59:59Z') + duration(v) != v", "1s"),
+    ],
+)
+def test_what_cannot_be_computed_is_an_error_of_the_expression(text, value):
+    """Never one of the server, whoever chose the value."""
+    assert error(text, v=value)
 
 
 # Values of a schema.
@@ -486,6 +547,12 @@ def test_values_of_a_schema(schema, value, text):
 def test_undeclared_fields_are_not_seen():
     value = value_of({"type": "object", "properties": {}}, {"a": 1})
     assert value == {}
+
+
+def test_a_duration_that_is_too_long_stays_text():
+    schema = {"type": "string", "format": "duration"}
+    long = "9" * 400 + "h"
+    assert about(schema, long, f"self == '{long}'") is True
 
 
 def test_a_text_that_has_not_its_format_stays_text():

@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.controlplane.schema import CompiledSchema
+from reconciler.controlplane.schema.cel import rules as cel_rules
 from reconciler.controlplane.schema.cel.compiler import CompileError
 from reconciler.controlplane.schema.cel.rules import field_path
 from reconciler.controlplane.schema.node import read_node
@@ -221,6 +222,21 @@ def test_a_rule_that_costs_too_much_refuses():
         'spec: Invalid value: "array": \'operation cancelled: actual cost '
         "limit exceeded': no further validation rules will be run due to "
         "call cost exceeds limit for rule: self.all("
+    )
+
+
+def test_the_rules_of_an_object_share_what_they_may_cost(monkeypatch):
+    """One rule of the server's limit, times ten thousand items, is hours."""
+    monkeypatch.setattr(cel_rules, "ALL", 3000)
+    rule = {"rule": "self.all(a, self.all(b, true))"}
+    row = {"type": "array", "items": INT, RULES: [rule]}
+    table = {"type": "array", "items": row}
+    full = [list(range(30))] * 5
+    assert said(table, full[:3]) == []
+    *_, last = said(table, full)
+    assert last == (
+        'spec[4]: Invalid value: "array": validation failed due to running '
+        "out of cost budget, no further validation rules will be run"
     )
 
 

@@ -37,6 +37,7 @@ from reconciler.controlplane.schema.cel.values import (
     Uint,
     parse_duration,
     parse_timestamp,
+    spend,
 )
 
 Function = Callable[..., Any]
@@ -50,6 +51,7 @@ def _size(value: Any) -> int:
 
 def _items(value: Any) -> list[Any]:
     if isinstance(value, list):
+        spend(len(value))
         return value
     raise CELError(OVERLOAD)
 
@@ -227,7 +229,13 @@ def _read(kind: type, parse: Callable[[str], Any]) -> Function:
 
 
 def _subset(left: Any, right: Any) -> bool:
-    return all(contains(_items(left), item) for item in _items(right))
+    items = _items(left)
+    return all(contains(items, item) for item in _items(right))
+
+
+def _intersect(left: Any, right: Any) -> bool:
+    items = _items(right)
+    return any(contains(items, item) for item in _items(left))
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
@@ -272,9 +280,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     ),
     "sets.contains": _subset,
     "sets.equivalent": lambda a, b: _subset(a, b) and _subset(b, a),
-    "sets.intersects": lambda a, b: any(
-        contains(_items(b), item) for item in _items(a)
-    ),
+    "sets.intersects": _intersect,
     "math.greatest": lambda v, *more: _extreme("max", v, *more),
     "math.least": lambda v, *more: _extreme("min", v, *more),
 }

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.controlplane.schema.cel.operators import OVERLOAD, boolean
 from reconciler.controlplane.schema.cel.values import (
-    STEPS,
     CELError,
     Optional,
-    Steps,
+    spend,
 )
 
 if TYPE_CHECKING:
@@ -67,10 +66,8 @@ def _loop(
         body = inner.compile(given[1]).run
 
         def evaluate(variables: Variables) -> Any:
-            steps: Steps = variables[STEPS]
-
             def each(item: Any) -> Any:
-                steps.take()
+                spend()
                 return body({**variables, name: item})
 
             return fold(_items(run(variables)), each)

@@ -14,6 +14,10 @@ from reconciler.controlplane.schema.cel.values import (
     SetList,
     Timestamp,
     Uint,
+    instant,
+    span,
+    spend,
+    spend_text,
 )
 from reconciler.controlplane.schema.values import INT64_MAX, INT64_MIN
 
@@ -40,12 +44,15 @@ def equal(left: Any, right: Any) -> bool:
         return left.keys() == right.keys() and all(
             equal(value, right[key]) for key, value in left.items()
         )
+    if isinstance(left, str):
+        spend_text(len(left))
     return type(left) is type(right) and bool(left == right)
 
 
 def _equal_lists(left: list[Any], right: list[Any]) -> bool:
     if len(left) != len(right):
         return False
+    spend(len(left))
     if isinstance(left, SetList):
         return all(contains(right, item) for item in left)
     if isinstance(left, MapList):
@@ -60,6 +67,7 @@ def _equal_lists(left: list[Any], right: list[Any]) -> bool:
 def contains(container: Any, item: Any) -> bool:
     """Return ``item in container``."""
     if isinstance(container, list):
+        spend(len(container))
         return any(equal(item, one) for one in container)
     if isinstance(container, dict):
         return isinstance(item, str) and item in container
@@ -72,6 +80,8 @@ def less(left: Any, right: Any) -> bool:
         return bool(left < right)
     ordered = (str, bool, bytes, Timestamp, Duration)
     if type(left) is type(right) and isinstance(left, ordered):
+        if isinstance(left, str):
+            spend_text(len(left))
         return bool(left < right)
     raise CELError(OVERLOAD)
 
@@ -98,6 +108,7 @@ def add(left: Any, right: Any) -> Any:
     if isinstance(left, Timestamp | Duration):
         return _later(left, right)
     if isinstance(left, str) and isinstance(right, str):
+        spend_text(len(left) + len(right))
         return left + right
     if isinstance(left, bytes) and isinstance(right, bytes):
         return left + right
@@ -105,14 +116,17 @@ def add(left: Any, right: Any) -> Any:
 
 
 def _later(left: Timestamp | Duration, right: Any) -> Any:
-    if isinstance(right, Duration):
-        return type(left)(left.nanos + right.nanos)
-    if isinstance(left, Duration) and isinstance(right, Timestamp):
-        return Timestamp(left.nanos + right.nanos)
+    if isinstance(left, Duration) and isinstance(right, Duration):
+        return span(left.nanos + right.nanos)
+    if isinstance(left, Timestamp) and isinstance(right, Timestamp):
+        raise CELError(OVERLOAD)
+    if isinstance(right, Timestamp | Duration):
+        return instant(left.nanos + right.nanos)
     raise CELError(OVERLOAD)
 
 
 def _join(left: list[Any], right: list[Any]) -> list[Any]:
+    spend(len(left) + len(right))
     if isinstance(left, SetList):
         return SetList(left + [i for i in right if not contains(left, i)])
     if isinstance(left, MapList):
@@ -125,11 +139,11 @@ def _join(left: list[Any], right: list[Any]) -> list[Any]:
 def subtract(left: Any, right: Any) -> Any:
     """Return ``left - right``."""
     if isinstance(left, Timestamp) and isinstance(right, Timestamp):
-        return Duration(left.nanos - right.nanos)
+        return span(left.nanos - right.nanos)
     if isinstance(left, Timestamp) and isinstance(right, Duration):
-        return Timestamp(left.nanos - right.nanos)
+        return instant(left.nanos - right.nanos)
     if isinstance(left, Duration) and isinstance(right, Duration):
-        return Duration(left.nanos - right.nanos)
+        return span(left.nanos - right.nanos)
     return _arithmetic(left, right, lambda a, b: a - b)
 
 
@@ -200,12 +214,16 @@ def index(container: Any, key: Any) -> Any:
             return container[key]
         msg = f"no such key: {key}"
         raise CELError(msg)
-    if isinstance(container, list) and is_number(key) and key == int(key):
+    if isinstance(container, list) and _is_whole(key):
         if 0 <= key < len(container):
             return container[int(key)]
         msg = f"index out of bounds: {int(key)}"
         raise CELError(msg)
     raise CELError(OVERLOAD)
+
+
+def _is_whole(value: Any) -> bool:
+    return is_int(value) or (isinstance(value, float) and value.is_integer())
 
 
 def select(value: Any, name: str) -> Any:

@@ -14,7 +14,11 @@ from reconciler.controlplane.schema.cel.compiler import (
     CompileError,
     Compiler,
 )
-from reconciler.controlplane.schema.cel.values import STEPS, CELError, Steps
+from reconciler.controlplane.schema.cel.values import (
+    CELError,
+    Steps,
+    spending,
+)
 from reconciler.controlplane.schema.node import Node
 
 if TYPE_CHECKING:
@@ -36,16 +40,28 @@ class Program:
     run: Closure
     used: frozenset[str]
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+    def evaluate(
+        self, variables: Mapping[str, Any], steps: Steps | None = None
+    ) -> Any:
         """Return the value of the expression.
+
+        Args:
+            variables: values by name.
+            steps: what the evaluation may cost, reduced by what it does.
 
         Raises:
             CELError: it fails for these values.
         """
-        try:
-            return self.run({**variables, STEPS: Steps()})
-        except RecursionError as error:
-            raise CELError("expression recursion limit exceeded") from error
+        with spending(Steps() if steps is None else steps):
+            try:
+                return self.run(dict(variables))
+            except RecursionError as error:
+                msg = "expression recursion limit exceeded"
+                raise CELError(msg) from error
+            except (ArithmeticError, TypeError, ValueError) as error:
+                # Numbers that are none, keys that no map can have: what
+                # Python cannot compute is no mistake of the server.
+                raise CELError(str(error)) from error
 
 
 def compile_program(text: str, scope: Mapping[str, Node | None]) -> Program:

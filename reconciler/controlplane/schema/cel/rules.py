@@ -12,8 +12,10 @@ from reconciler.controlplane.schema.cel.operators import OVERLOAD
 from reconciler.controlplane.schema.cel.program import Program, compile_program
 from reconciler.controlplane.schema.cel.values import (
     COST,
+    MAX_STEPS,
     CELError,
     Optional,
+    Steps,
     to_cel,
 )
 from reconciler.controlplane.schema.errors import (
@@ -38,6 +40,13 @@ from reconciler.controlplane.schema.values import (
 MAX_MESSAGE: Final = 5120
 """Characters of an evaluated messageExpression."""
 
+ALL: Final = 3 * MAX_STEPS
+"""Steps of all rules of one object: seconds in which nobody is answered."""
+
+_OUT_OF_STEPS: Final = (
+    "validation failed due to running out of cost budget, no further "
+    "validation rules will be run"
+)
 _FIELD: Final = re.compile(r"\.(?P<plain>[^.\[\]]+)|\['(?P<quoted>[^']*)'\]")
 _NAMED: Final = read_node(
     {
@@ -168,10 +177,15 @@ class RuleSet:
             obj: the object.
             old: what it replaces, or UNCORRELATED.
         """
-        return list(self._check(obj, self._root, "", old))
+        found: list[FieldError] = []
+        try:
+            found.extend(self._check(obj, self._root, "", old, Steps(ALL)))
+        except _OutOfStepsError as error:
+            found.append(invalid(error.path, error.kind, _OUT_OF_STEPS))
+        return found
 
     def _check(
-        self, value: Any, node: Node, path: str, old: Any
+        self, value: Any, node: Node, path: str, old: Any, steps: Steps
     ) -> Iterator[FieldError]:
         if value is None or not node.cel:
             return
@@ -179,20 +193,25 @@ class RuleSet:
             resource = node is self._root
             place = _Place(value, node, path, old, resource=resource)
             for rule in self._rules[id(node)]:
-                yield from place.check(rule)
+                yield from place.check(rule, steps)
         if isinstance(value, dict):
-            yield from self._check_fields(value, node, path, old)
+            yield from self._check_fields(value, node, path, old, steps)
         elif isinstance(value, list) and node.items is not None:
             known = old_items(old, node)
             for at, item in enumerate(value):
                 key = list_key(item, node.list_keys, node.items)
                 before = known.get(key, UNCORRELATED)
                 yield from self._check(
-                    item, node.items, indexed(path, at), before
+                    item, node.items, indexed(path, at), before, steps
                 )
 
     def _check_fields(
-        self, value: dict[str, Any], node: Node, path: str, old: Any
+        self,
+        value: dict[str, Any],
+        node: Node,
+        path: str,
+        old: Any,
+        steps: Steps,
     ) -> Iterator[FieldError]:
         for name, item in value.items():
             sub = node.child(name)
@@ -200,7 +219,8 @@ class RuleSet:
                 continue
             declared = name in node.properties
             here = child(path, name) if declared else keyed(path, name)
-            yield from self._check(item, sub, here, old_field(old, name, node))
+            before = old_field(old, name, node)
+            yield from self._check(item, sub, here, before, steps)
 
 
 def _places(node: Node) -> Iterator[Node]:
@@ -221,6 +241,14 @@ def _compiled(raw: Schema, node: Node, *, resource: bool) -> Rule:
         return Rule(raw, None, None, "", str(error))
 
 
+class _OutOfStepsError(Exception):
+    """The rules of one object cost too much, all together."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(path)
+        self.path, self.kind = path, kind
+
+
 class _Place:
     """A value with rules, its variables converted once."""
 
@@ -236,8 +264,13 @@ class _Place:
             to_cel(old, node, resource=resource) if self._has_old else None
         )
 
-    def check(self, rule: Rule) -> Iterator[FieldError]:
-        """Yield an error if the rule fails or cannot be evaluated."""
+    def check(self, rule: Rule, steps: Steps) -> Iterator[FieldError]:
+        """Yield an error if the rule fails or cannot be evaluated.
+
+        Args:
+            rule: one of the place's.
+            steps: what all rules of the object may still cost.
+        """
         kind = self._node.type
         if rule.program is None:
             detail = f"rule compile error: {rule.failure}"
@@ -248,11 +281,17 @@ class _Place:
         if self._unchanged and not rule.transition:
             return
         variables = self._variables(rule)
+        if steps.left <= 0:
+            raise _OutOfStepsError(self._path, kind)
+        granted = Steps(min(MAX_STEPS, steps.left))
+        steps.left -= granted.left + 1
         try:
-            result = rule.program.evaluate(variables)
+            result = rule.program.evaluate(variables, granted)
         except CELError as error:
             yield invalid(self._path, kind, _failure(str(error), rule))
             return
+        finally:
+            steps.left += max(granted.left, 0)
         if result is not True:
             yield self._broken(rule, variables)
 

@@ -8,7 +8,13 @@ from itertools import islice
 from typing import Any, Final
 
 from reconciler.controlplane.schema.cel.operators import OVERLOAD, is_int
-from reconciler.controlplane.schema.cel.values import CELError
+from reconciler.controlplane.schema.cel.values import (
+    COST,
+    MAX_STEPS,
+    CELError,
+    spend,
+    spend_text,
+)
 from reconciler.controlplane.schema.go_regex import (
     Pattern,
     PatternError,
@@ -23,6 +29,7 @@ def text(value: Any) -> str:
         CELError: the value is no string.
     """
     if isinstance(value, str):
+        spend_text(len(value))
         return value
     raise CELError(OVERLOAD)
 
@@ -77,7 +84,18 @@ def _substring(value: Any, start: Any, end: Any = None) -> str:
 
 
 def _replace(value: Any, old: Any, new: Any, limit: Any = -1) -> str:
-    return text(value).replace(text(old), text(new), whole(limit))
+    string, gone, put, most = text(value), text(old), text(new), whole(limit)
+    times = string.count(gone)
+    if most >= 0:
+        times = min(times, most)
+    _fitting(len(string) + times * (len(put) - len(gone)))
+    return string.replace(gone, put, most)
+
+
+def _fitting(length: int) -> None:
+    """Refuse to make a text that nobody could go on with."""
+    if length > MAX_STEPS:
+        raise CELError(COST)
 
 
 def _split(value: Any, separator: Any, limit: Any = -1) -> list[str]:
@@ -93,7 +111,10 @@ def _split(value: Any, separator: Any, limit: Any = -1) -> list[str]:
 def _join(items: Any, separator: Any = "") -> str:
     if not isinstance(items, list):
         raise CELError(OVERLOAD)
-    return text(separator).join(text(item) for item in items)
+    parts, glue = [text(item) for item in items], text(separator)
+    spend(len(parts))
+    _fitting(sum(map(len, parts)) + len(glue) * len(parts))
+    return glue.join(parts)
 
 
 def _ascii(change: Callable[[str], str]) -> Callable[[Any], str]:
@@ -109,6 +130,8 @@ def show(value: Any) -> str:
         return "true" if value else "false"
     if value is None:
         return "null"
+    if isinstance(value, list | dict):
+        spend(len(value))
     if isinstance(value, list):
         return "[" + ", ".join(map(show, value)) + "]"
     if isinstance(value, dict):
@@ -119,7 +142,7 @@ def show(value: Any) -> str:
     return str(value)
 
 
-_VERB: Final = re.compile(r"%(?:(\.\d+)?([sdfeboxX])|%|(.?))")
+_VERB: Final = re.compile(r"%(?:(\.\d{1,3})?([sdfeboxX])|%|(.?))")
 
 
 def _format(template: Any, arguments: Any) -> str:
@@ -149,7 +172,7 @@ def _clause(verb: str, precision: str, value: Any) -> str:
         if verb in "fe":
             return f"{float(value):{precision}{verb}}"
         return f"{int(value):{verb}}"
-    except (TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         msg = f"cannot format with %{verb}"
         raise CELError(msg) from None
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reconciler.controlplane.schema.node import Node
+from reconciler.controlplane.schema.values import INT64_MAX, INT64_MIN
 
 NANO: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,8 +70,8 @@ COST: Final = "operation cancelled: actual cost limit exceeded"
 MAX_STEPS: Final = 1_000_000
 """Items that one evaluation may visit, and the longest value it may make."""
 
-STEPS: Final = "@steps"
-"""The variable that holds the steps left; no expression can name it."""
+_CHARACTERS: Final = 64
+"""Characters of a text that cost as much as one item of a list."""
 
 
 class Uint(int):
@@ -82,6 +86,7 @@ class Timestamp:
 
     def moment(self) -> datetime:
         """Return the time in UTC, to microseconds."""
+        # Whoever made it saw to it that there is such a year.
         return _EPOCH + timedelta(microseconds=self.nanos // 1000)
 
 
@@ -90,6 +95,32 @@ class Duration:
     """A span of time in nanoseconds."""
 
     nanos: int
+
+
+_FIRST: Final = -62_135_596_800 * NANO
+_LAST: Final = 253_402_300_800 * NANO - 1
+
+
+def instant(nanos: int) -> Timestamp:
+    """Return a time of the years 1 to 9999.
+
+    Raises:
+        CELError: it is in another one.
+    """
+    if not _FIRST <= nanos <= _LAST:
+        raise CELError("timestamp overflow")
+    return Timestamp(nanos)
+
+
+def span(nanos: float) -> Duration:
+    """Return a duration that 64 bits can hold: at most 292 years.
+
+    Raises:
+        CELError: it is longer.
+    """
+    if not INT64_MIN <= nanos <= INT64_MAX:
+        raise CELError("duration overflow")
+    return Duration(round(nanos))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +137,47 @@ class Steps:
 
     left: int = MAX_STEPS
 
-    def take(self) -> None:
-        """Take one step.
+    def take(self, count: int = 1) -> None:
+        """Take steps.
 
         Raises:
-            CELError: there is none left.
+            CELError: there are not so many left.
         """
-        self.left -= 1
+        self.left -= count
         if self.left < 0:
             raise CELError(COST)
+
+
+_STEPS: Final[ContextVar[Steps]] = ContextVar("steps")
+
+
+@contextmanager
+def spending(steps: Steps) -> Iterator[None]:
+    """Let an evaluation take these steps."""
+    token = _STEPS.set(steps)
+    try:
+        yield
+    finally:
+        _STEPS.reset(token)
+
+
+def spend(count: int = 1) -> None:
+    """Take steps of the evaluation that is under way.
+
+    Raises:
+        CELError: there are not so many left.
+    """
+    _STEPS.get().take(count)
+
+
+def spend_text(length: int) -> None:
+    """Take the steps that looking through a text of this length costs.
+
+    Raises:
+        CELError: there are not so many left.
+    """
+    if length >= _CHARACTERS:
+        spend(length // _CHARACTERS)
 
 
 def affordable(value: Any) -> Any:
@@ -257,7 +320,7 @@ def parse_timestamp(text: str) -> Timestamp:
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     seconds = (zoned - _EPOCH) // timedelta(seconds=1)
     nanos = int((fraction or "").ljust(9, "0")[:9])
-    return Timestamp(seconds * NANO + nanos)
+    return instant(seconds * NANO + nanos)
 
 
 def parse_duration(text: str) -> Duration:
@@ -271,5 +334,5 @@ def parse_duration(text: str) -> Duration:
         msg = f"invalid duration {text!r}"
         raise CELError(msg)
     parts = _DURATION_PART.findall(body)
-    total = round(sum(float(n) * _UNITS[unit] for n, unit in parts))
-    return Duration(-total if text.startswith("-") else total)
+    total = sum(float(n) * _UNITS[unit] for n, unit in parts)
+    return span(-total if text.startswith("-") else total)
