@@ -66,6 +66,7 @@ _HINT = re.compile(
     r"^(fatal: Could not read from remote|Please make sure|"
     r"and the repository exists|Warning:|@+$|$)"
 )
+_REDIRECTED = re.compile(r"requested URL returned error: 30[12378]")
 _REMOTE = frozenset({"fetch", "ls-remote", "push"})
 
 
@@ -252,4 +253,9 @@ def _message(name: str, err: bytes) -> str:
     if any("Could not read from remote" in line for line in important):
         important = [line for line in told if not _HINT.match(line)]  # ssh's
     text = "; ".join(important or told)[:1000] or "no message"
+    if _REDIRECTED.search(text):
+        text += (
+            "; credentials are not sent to where a server redirects: put the "
+            "final URL into git.url (often it ends in .git)"
+        )
     return f"git {name}: {text}"
