@@ -12,12 +12,12 @@ from ruamel.yaml.nodes import Node
 
 from reconciler.cli.errors import CommandError
 from reconciler.gitops.documents import BuildError, compose, decode
-from reconciler.gitops.records import write_atomically
 from reconciler.gitops.sops.errors import SopsError
 from reconciler.gitops.sops.keys import AgeKeys, IdentityError, new_identity
 from reconciler.gitops.sops.metadata import Rules
 from reconciler.gitops.sops.opener import Opener
 from reconciler.gitops.sops.sealing import SECRETS, as_json, as_yaml, seal
+from reconciler.runs.protocol import write_atomically
 
 KEY_FILE = "SOPS_AGE_KEY_FILE"
 INVALID = 2

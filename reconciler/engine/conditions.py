@@ -16,6 +16,8 @@ from reconciler.engine.resource import Condition
 READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
+SUSPENDED = "Suspended"
+RETRYING = "ProgressingWithRetry"
 ABNORMAL_TRUE = frozenset({RECONCILING, STALLED})
 
 Truth = Literal["True", "False", "Unknown"]
@@ -79,6 +81,16 @@ class Conditions:
         self.set(READY, "False", reason, message)
         self.set(RECONCILING, "True", reason, message)
         self.remove(STALLED)
+
+    def retrying(self, reason: str, message: str) -> None:
+        """Something failed and is tried again; what it was is in Ready."""
+        self.progressing(reason, message)
+        self.set(RECONCILING, "True", RETRYING, message)
+
+    def suspended(self, message: str) -> None:
+        """Nothing is done; Ready tells how it was before."""
+        self.remove(RECONCILING)
+        self.set(SUSPENDED, "True", SUSPENDED, message)
 
     def waiting(self, reason: str, message: str) -> None:
         """Something else has to happen first."""

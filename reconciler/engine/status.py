@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from reconciler.engine.conditions import (
     READY,
     RECONCILING,
+    RETRYING,
     STALLED,
     Conditions,
     is_true,
@@ -33,7 +34,6 @@ from reconciler.engine.resource import (
 
 S = TypeVar("S", bound=Status)
 
-RETRYING = "ProgressingWithRetry"
 INTERNAL = "InternalError"
 UNREADABLE = "InvalidObject"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from reconciler.gitops.git import Git, GitError
+from reconciler.gitops.git import Git, GitError, GitOutputError
 from reconciler.gitops.tree import (
     KUSTOMIZATIONS,
     Limits,
@@ -17,6 +17,9 @@ from reconciler.gitops.tree import (
 )
 
 LINK, MODULE = "120000", "160000"
+MAX_NAMES = 32 * 1024 * 1024
+"""Bytes of the list of a commit's names: some 300,000 files."""
+
 Ignored = Callable[[str], bool]
 
 
@@ -56,10 +59,21 @@ class Entry:
 def listed(git: Git, commit: str, home: Home) -> list[Entry]:
     """All names of a commit, folders left out.
 
+    A few small objects can make a tree of any number of names, so the mirror
+    is no bound of what is listed.
+
     Raises:
         GitError: the mirror is damaged.
+        SourceError: there are too many.
     """
-    out = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
+    try:
+        out = git.run(
+            "ls-tree", "-r", "-z", "--full-tree", commit, limit=MAX_NAMES
+        )
+    except GitOutputError as error:
+        limit = MAX_NAMES // 1024 // 1024
+        msg = f"commit {commit[:12]} has more than {limit} MiB of names"
+        raise SourceError(msg) from error
     return [_entry(x, commit, home) for x in out.split(b"\0") if x]
 
 

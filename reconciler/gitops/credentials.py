@@ -138,16 +138,16 @@ class Credentials:
             if value := self.values.get(key):
                 private_file(folder / key, value)
                 found[name] = str(folder / key)
+        settings = {}
         header = self._authorization()
         if header:
             parts = urlsplit(self.url)
             origin = f"{parts.scheme}://{parts.netloc}/"
-            found |= {
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": f"http.{origin}.extraHeader",
-                "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
-            }
-        return found
+            settings[f"http.{origin}.extraHeader"] = f"Authorization: {header}"
+        if header or "GIT_SSL_KEY" in found:
+            # git would send the header to wherever the server redirects.
+            settings["http.followRedirects"] = "false"
+        return found | variables(settings)
 
     def _authorization(self) -> str | None:
         bearer = self.values.get("bearerToken")
@@ -231,6 +231,15 @@ def unlocked(key: bytes, password: bytes) -> bytes:
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings of git as variables of its environment."""
+    found = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for number, (name, value) in enumerate(settings.items()):
+        found[f"GIT_CONFIG_KEY_{number}"] = name
+        found[f"GIT_CONFIG_VALUE_{number}"] = value
+    return found
 
 
 @contextlib.contextmanager

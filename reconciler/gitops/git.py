@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from reconciler.gitops import program
 from reconciler.gitops.credentials import Credentials
+from reconciler.gitops.program import EndlessError, Finished, LateError
 from reconciler.gitops.tree import SourceError
 
 _SETTINGS: Mapping[str, str] = {
@@ -57,7 +57,8 @@ _KEPT = (
 )
 _SSH = (
     "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=10 "
-    "-oServerAliveInterval=10 -oServerAliveCountMax=2"
+    "-oServerAliveInterval=10 -oServerAliveCountMax=2 "
+    "-oControlMaster=no -oControlPath=none"
 )
 
 
@@ -65,6 +66,7 @@ _HINT = re.compile(
     r"^(fatal: Could not read from remote|Please make sure|"
     r"and the repository exists|Warning:|@+$|$)"
 )
+_REDIRECTED = re.compile(r"requested URL returned error: 30[12378]")
 _REMOTE = frozenset({"fetch", "ls-remote", "push"})
 
 
@@ -76,18 +78,13 @@ class GitTimeoutError(GitError):
     """git did not end in time and was killed."""
 
 
+class GitOutputError(SourceError):
+    """git printed more than it may and was killed."""
+
+
 def redact(text: str) -> str:
     """The text without user:password@ of any URL in it."""
     return re.sub(r"(\w+://)[^/\s@]+@", r"\1", text)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a command ended."""
-
-    code: int
-    out: bytes = field(repr=False)
-    err: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,7 @@ class Git:
         stdin: bytes = b"",
         extra: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        limit: int = program.MOST,
     ) -> bytes:
         """Run one command and return what it printed.
 
@@ -124,14 +122,16 @@ class Git:
             stdin: what it reads.
             extra: more variables of its environment.
             settings: more of its configuration.
+            limit: bytes that it may print.
 
         Raises:
             GitTimeoutError: it took too long.
+            GitOutputError: it printed too much.
             GitError: it failed.
         """
         with self._access(arguments[0]) as access:
             given = access | dict(extra or {})
-            done = self._finish(arguments, stdin, given, settings or {})
+            done = self._finish(arguments, stdin, given, settings or {}, limit)
         if done.code != 0:
             raise GitError(_message(arguments[0], done.err))
         return done.out
@@ -161,38 +161,35 @@ class Git:
         stdin: bytes,
         extra: Mapping[str, str],
         settings: Mapping[str, str],
+        limit: int = program.MOST,
     ) -> Finished:
         command = ["git", *_options({**_SETTINGS, **settings}), *arguments]
-        environment = self._environment() | dict(extra)
+        name = arguments[0]
         try:
-            process = subprocess.Popen(
+            return program.run(
                 command,
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
+                seconds=self._seconds,
+                environment=self._environment() | dict(extra),
+                directory=self.directory,
+                stdin=stdin,
+                limit=limit,
             )
         except OSError as error:
             msg = f"cannot run git: {error}"
             raise GitError(msg) from error
-        out, err = self._wait(process, arguments[0], stdin)
-        return Finished(process.returncode, out, err)
-
-    def _wait(
-        self, process: subprocess.Popen[bytes], name: str, stdin: bytes
-    ) -> tuple[bytes, bytes]:
-        left = self.timeout
-        if self.until is not None:
-            left = max(self.until - time.monotonic(), 0.05)
-        try:
-            return process.communicate(stdin, timeout=left)
-        except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        except LateError as error:
             msg = f"git {name} took more than {self.timeout:g}s"
             raise GitTimeoutError(msg) from error
+        except EndlessError as error:
+            msg = f"git {name} printed more than {limit // 2**20} MiB"
+            raise GitOutputError(msg) from error
+
+    @property
+    def _seconds(self) -> float:
+        """Until the deadline."""
+        if self.until is None:
+            return self.timeout
+        return max(self.until - time.monotonic(), 0.05)
 
     def text(self, *arguments: str) -> str:
         """Like `run`, as stripped text."""
@@ -256,4 +253,9 @@ def _message(name: str, err: bytes) -> str:
     if any("Could not read from remote" in line for line in important):
         important = [line for line in told if not _HINT.match(line)]  # ssh's
     text = "; ".join(important or told)[:1000] or "no message"
+    if _REDIRECTED.search(text):
+        text += (
+            "; credentials are not sent to where a server redirects: put the "
+            "final URL into git.url (often it ends in .git)"
+        )
     return f"git {name}: {text}"

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconciler.gitops import program
 from reconciler.gitops.credentials import private_file
+from reconciler.gitops.program import EndlessError, LateError
 from reconciler.gitops.tree import SourceError
 
 SECONDS = 20.0
@@ -100,8 +100,8 @@ class GnuPG:
         return [row for row in rows if len(row) > _VALUE]
 
     def _run(self, name: str, *arguments: str, stdin: bytes = b"") -> bytes:
-        program = shutil.which(name)
-        if program is None:
+        found = shutil.which(name)
+        if found is None:
             msg = f"{name} is not installed where the controller runs"
             raise GnuPGError(msg)
         environment = {
@@ -110,20 +110,21 @@ class GnuPG:
             "LC_ALL": "C",
             "PATH": os.environ.get("PATH", os.defpath),
         }
-        process = subprocess.Popen(
-            [program, *arguments], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
         try:
-            out, err = process.communicate(stdin, timeout=SECONDS)
-        except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            done = program.run(
+                [found, *arguments],
+                seconds=SECONDS,
+                environment=environment,
+                stdin=stdin,
+            )
+        except LateError as error:
             msg = f"{name} {arguments[0]} took more than {SECONDS:g}s"
             raise GnuPGError(msg) from error
-        if process.returncode != 0:
-            told = "; ".join(err.decode("utf-8", "replace").splitlines())
+        except EndlessError as error:
+            msg = f"{name} {arguments[0]} prints without end"
+            raise GnuPGError(msg) from error
+        if done.code != 0:
+            told = "; ".join(done.err.decode("utf-8", "replace").splitlines())
             msg = f"{name} does not take a key: {told[:300]}"
             raise GnuPGError(msg)
-        return out
+        return done.out

@@ -161,7 +161,8 @@ def _resolved(
     """The folder that an entry names; None if it names a file."""
     path = _joined(folder, entry)
     escapes = path.startswith(("..", "/")) or entry.startswith("/")
-    if not escapes and path in files and "://" not in entry:
+    escapes = escapes or "://" in entry  # whatever the folders are called
+    if not escapes and path in files:
         return None
     inner = f"{path}/" if path else ""
     if not escapes and any(name.startswith(inner) for name in files):

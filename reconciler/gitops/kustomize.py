@@ -11,16 +11,15 @@ import contextlib
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.gitops import program
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.kustomization import check, kustomization_of
+from reconciler.gitops.program import EndlessError, LateError
 from reconciler.gitops.tree import Tree
 
 TIMEOUT = 60.0
@@ -64,8 +63,8 @@ class Kustomize:
         return {f"{name}[{i:05}]": part for i, part in enumerate(found)}
 
     def _command(self, name: str) -> list[str]:
-        for program, verb in _PROGRAMS.items():
-            found = shutil.which(program, path=self.path)
+        for known, verb in _PROGRAMS.items():
+            found = shutil.which(known, path=self.path)
             if found is not None:
                 return [found, verb]
         reason = (
@@ -80,57 +79,27 @@ class Kustomize:
         home = folder / "home"
         home.mkdir()
         source = folder / "source"
-        with tempfile.TemporaryFile() as errors:
-            try:
-                process = subprocess.Popen(
-                    [*command, str(source / overlay)],
-                    cwd=source,
-                    env=_environment(home),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                reason = f"cannot run {command[0]}: {error}"
-                raise BuildError(name, 1, reason) from error
-            out, late = self._read(process)
-            errors.seek(0)
-            told = errors.read(16 * MAX_MESSAGE).decode("utf-8", "replace")
-        if late:
-            reason = f"kustomize took more than {self.timeout:g}s"
-            raise BuildError(name, 1, reason)
-        if len(out) > self.limit:
-            reason = f"kustomize printed more than {self.limit} bytes"
-            raise BuildError(name, 1, reason)
-        if process.returncode != 0:
-            raise BuildError(name, 1, _message(told, source))
-        return out
-
-    def _read(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bool]:
-        """What it prints, up to the limit, and whether it ran out of time."""
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            _kill(process)
-
-        timer = threading.Timer(self.timeout, end)
-        timer.start()
         try:
-            with process:
-                pipe = process.stdout
-                out = pipe.read(self.limit + 1) if pipe else b""
-                if len(out) > self.limit:
-                    _kill(process)
-        finally:
-            timer.cancel()
-        return out, late.is_set()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+            done = program.run(
+                [*command, str(source / overlay)],
+                seconds=self.timeout,
+                environment=_environment(home),
+                directory=source,
+                limit=self.limit,
+            )
+        except OSError as error:
+            reason = f"cannot run {command[0]}: {error}"
+            raise BuildError(name, 1, reason) from error
+        except LateError as error:
+            reason = f"kustomize took more than {self.timeout:g}s"
+            raise BuildError(name, 1, reason) from error
+        except EndlessError as error:
+            reason = f"kustomize printed more than {self.limit} bytes"
+            raise BuildError(name, 1, reason) from error
+        if done.code != 0:
+            told = done.err.decode("utf-8", "replace")
+            raise BuildError(name, 1, _message(told, source))
+        return done.out
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing_extensions import override
 from reconciler.engine.conditions import (
     READY,
     RECONCILING,
+    SUSPENDED,
     Conditions,
     is_true,
 )
@@ -41,10 +42,8 @@ from reconciler.gitops.resource import (
     PendingPrune,
 )
 
-SUSPENDED = "Suspended"
 WRITTEN_BACK = "WrittenBack"
 SOURCE_VERIFIED = "SourceVerified"
-WITH_RETRY = "ProgressingWithRetry"
 EARLY_STAGE = -2
 DEFERRED_WAIT = 1.0
 HEALTH_POLL = 2.0
@@ -364,9 +363,7 @@ def _judge(
     if problem is not None and problem.terminal:
         build.stalled(problem.reason, problem.message)
     elif problem is not None:
-        message = problem.message[:MAX_MESSAGE]
-        build.progressing(problem.reason, message)
-        build.set(RECONCILING, "True", WITH_RETRY, message)
+        build.retrying(problem.reason, problem.message[:MAX_MESSAGE])
     elif observed.unhealthy and not actions:
         _await_health(build, desired, observed)
     elif settled:
@@ -465,9 +462,9 @@ def _requeue(desired: ConfigRepository, observed: Observation) -> float | None:
 def _suspended(desired: ConfigRepository, now: datetime) -> ConfigPlan:
     live = desired.status
     build = Conditions(live.conditions, desired.metadata.generation, now)
-    build.remove(RECONCILING)
-    text = "spec.suspend is true: nothing is fetched, applied or pruned"
-    build.set(SUSPENDED, "True", SUSPENDED, text)
+    build.suspended(
+        "spec.suspend is true: nothing is fetched, applied or pruned"
+    )
     return Plan(status=updated(live, conditions=build.build()))
 
 

@@ -7,16 +7,14 @@ were pushed, so that none is written twice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from reconciler.gitops.tree import SourceError, Tree
+from reconciler.runs.protocol import write_atomically
 
 
 class Records:
@@ -26,26 +24,25 @@ class Records:
         self._folder = folder
         self._uid = uid
         self._written: dict[str, dict[str, str]] | None = None
+        self._saved: tuple[str, str, str] | None = None
+        """Revision, signatures and digest of what was kept last."""
 
     def save(self, tree: Tree, keep: Iterable[str | None]) -> None:
         """Keep a revision; forget those that are neither it nor in `keep`.
+
+        The same commit has other files if the spec names another folder of
+        it, ignores others, or follows another repository.
 
         Raises:
             SourceError: the disk does not take it.
         """
         target = self._tree(tree.revision, signed=bool(tree.signed))
-        if not target.is_file():
-            files = {
-                k: v.decode("utf-8", "surrogateescape")
-                for k, v in tree.files.items()
-            }
-            content = {
-                "revision": tree.revision,
-                "signed": tree.signed,
-                "files": files,
-                "overlay": tree.overlay,
-            }
-            self._write(target, content)
+        known = (tree.revision, tree.signed, tree.digest)
+        if known != self._saved or not target.is_file():
+            content = _content(tree)
+            if _read(target) != content:
+                self._write(target, content)
+            self._saved = known
         wanted = {
             self._tree(r, signed=signed).name
             for r in (*keep, tree.revision)
@@ -133,19 +130,17 @@ class Records:
             raise SourceError(msg) from error
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Replace a file by a synced one, or leave it as it was."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+def _content(tree: Tree) -> dict[str, Any]:
+    files = {
+        path: data.decode("utf-8", "surrogateescape")
+        for path, data in tree.files.items()
+    }
+    return {
+        "revision": tree.revision,
+        "signed": tree.signed,
+        "files": files,
+        "overlay": tree.overlay,
+    }
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from reconciler.gitops.credentials import (
     private_file,
     private_folder,
     unlocked,
+    variables,
 )
 from reconciler.gitops.gnupg import GnuPG, GnuPGError
 
@@ -73,16 +74,12 @@ class SigningKey:
         """
         with private_folder() as folder:
             if self.form == "ssh":
-                yield _settings(
-                    format="ssh",
-                    program="ssh-keygen",
-                    key=self._ssh(folder),
-                )
+                yield _settings("ssh", "ssh-keygen", self._ssh(folder))
                 return
             gpg = self._openpgp(folder)
             with gpg.agent():
                 key = self._import(gpg)
-                found = _settings(format="openpgp", program="gpg", key=key)
+                found = _settings("openpgp", "gpg", key)
                 yield found | {"GNUPGHOME": str(gpg.home)}
 
     def _ssh(self, folder: Path) -> str:
@@ -121,16 +118,12 @@ class SigningKey:
         return found[0]
 
 
-def _settings(**given: str) -> dict[str, str]:
-    """Settings of git as variables of its environment."""
-    form, program = given["format"], given["program"]
-    settings = {
-        "gpg.format": form,
-        f"gpg.{form}.program": program,
-        "user.signingKey": given["key"],
-    }
-    found = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (name, value) in enumerate(settings.items()):
-        found[f"GIT_CONFIG_KEY_{number}"] = name
-        found[f"GIT_CONFIG_VALUE_{number}"] = value
-    return found
+def _settings(form: str, program: str, key: str) -> dict[str, str]:
+    """What makes git sign with a key."""
+    return variables(
+        {
+            "gpg.format": form,
+            f"gpg.{form}.program": program,
+            "user.signingKey": key,
+        }
+    )

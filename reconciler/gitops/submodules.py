@@ -54,7 +54,7 @@ def located(url: str, parent: str) -> str:
     if "://" not in url and scp:
         user = f"{scp['user']}@" if scp["user"] else ""
         url = f"ssh://{user}{scp['host']}/{scp['path'].lstrip('/')}"
-    if not re.match(GIT_URL, url):
+    if not re.fullmatch(GIT_URL, url):
         msg = f"{redact(url)!r} is no https://, ssh:// or file:// URL"
         raise SourceError(msg)
     own, other = urlsplit(parent), urlsplit(url)

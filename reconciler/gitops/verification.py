@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.engine.clock import utc_now
-from reconciler.gitops.credentials import private_file, private_folder
+from reconciler.gitops.credentials import (
+    private_file,
+    private_folder,
+    variables,
+)
 from reconciler.gitops.git import Git
 from reconciler.gitops.gnupg import GnuPG, GnuPGError
 from reconciler.gitops.reference import TAGS, Target
@@ -184,10 +188,6 @@ def _keys(signers: Signers, target: Target, now: datetime) -> Iterator[_Keys]:
             "gpg.ssh.allowedSignersFile": str(allowed),
             "gpg.ssh.revocationFile": str(revoked),
         }
-        found = {"GNUPGHOME": str(gpg.home)}
-        for number, (name, value) in enumerate(settings.items()):
-            found[f"GIT_CONFIG_KEY_{number}"] = name
-            found[f"GIT_CONFIG_VALUE_{number}"] = value
-        found["GIT_CONFIG_COUNT"] = str(len(settings))
+        found = {"GNUPGHOME": str(gpg.home), **variables(settings)}
         later = [at for at in (*changes, *signers.bounds()) if at > now]
         yield _Keys(found, min(later, default=None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -35,22 +35,28 @@ class CommitStatus:
     state: State
     description: str
     context: str
+    forge: str = field(default="", repr=False)
+    """Who is told: another one does not know what the first was told."""
 
     @property
     def digest(self) -> str:
-        """The same for the same status."""
-        parts = (self.commit, self.state, self.description, self.context)
+        """The same for the same status at the same forge."""
+        parts = (
+            self.commit, self.state, self.description, self.context,
+            self.forge,
+        )  # fmt: skip
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
 def commit_status(
-    repository: ConfigRepository, context: str | None = None
+    repository: ConfigRepository, context: str | None = None, forge: str = ""
 ) -> CommitStatus | None:
     """The status of the newest commit; None if nothing is known of it.
 
     Args:
         repository: who follows it.
         context: name of the status.
+        forge: who is told.
     """
     status, meta = repository.status, repository.metadata
     commit = commit_of(status.last_attempted_revision or "")
@@ -71,6 +77,7 @@ def commit_status(
         state=state,
         description=shortened(f"{ready.reason}: {ready.message}"),
         context=context or f"reconciler/{meta.namespace}/{meta.name}",
+        forge=forge,
     )
 
 
@@ -80,29 +87,30 @@ def shortened(text: str) -> str:
     return flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}\u2026"
 
 
-def statuses(
-    repositories: Iterable[ConfigRepository],
-    named: frozenset[str],
-    path: str,
-    context: str | None,
-) -> tuple[CommitStatus, ...]:
-    """The status of the newest commit of each repository at a forge.
+def followers(
+    repositories: Iterable[ConfigRepository], named: frozenset[str], path: str
+) -> tuple[ConfigRepository, ...]:
+    """The repositories whose commits a forge is told of.
 
     Args:
         repositories: those that are selected.
         named: names of those that are selected by name: they count wherever
             they follow.
         path: of the repository at the forge; others are left out.
-        context: name of the status.
     """
-    found = []
-    for repository in repositories:
-        git = repository.spec.git
-        if git is None:
-            continue
-        name = repository.metadata.name
-        if name in named or path_of(git.url) == path:
-            found.append(commit_status(repository, context))
+    return tuple(
+        repository
+        for repository in repositories
+        if (git := repository.spec.git) is not None
+        and (repository.metadata.name in named or path_of(git.url) == path)
+    )
+
+
+def statuses(
+    repositories: Iterable[ConfigRepository], context: str | None, forge: str
+) -> tuple[CommitStatus, ...]:
+    """The status of the newest commit of each, as far as it is known."""
+    found = (commit_status(r, context, forge) for r in repositories)
     return tuple(status for status in found if status is not None)
 
 

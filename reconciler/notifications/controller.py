@@ -24,7 +24,11 @@ from reconciler.engine.plan import Action
 from reconciler.engine.resource import ObjectKey, Resource, parse_duration
 from reconciler.gitops.credentials import CredentialsError, secret_data
 from reconciler.gitops.resource import ConfigRepository
-from reconciler.notifications.commit_status import CommitStatus, statuses
+from reconciler.notifications.commit_status import (
+    CommitStatus,
+    followers,
+    statuses,
+)
 from reconciler.notifications.courier import Answer, Courier
 from reconciler.notifications.message import (
     Filter,
@@ -72,6 +76,14 @@ class AlertController:
         self._courier = courier or Courier()
         self._clock, self._ticks = clock, ticks
         self._outboxes: dict[ObjectKey, tuple[str, Outbox]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Break deliveries off: what is in no status is sent again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def told(self, about: Resource, objects: Objects) -> Iterable[ObjectKey]:
         """Alerts to look at because an event was written."""
@@ -138,6 +150,8 @@ class AlertController:
             return
         work = self._deliver(ctx, desired, outbox, outbox.receiver, action)
         outbox.task = asyncio.create_task(work)
+        self._tasks.add(outbox.task)  # also if the Alert goes meanwhile
+        outbox.task.add_done_callback(self._tasks.discard)
         outbox.task.add_done_callback(lambda _: ctx.enqueue(desired.key))
 
     async def _deliver(
@@ -238,14 +252,17 @@ async def _with_news(
     namespace = alert.metadata.namespace
     if receiver.provider.type not in FORGES:
         events = await ctx.client.list(*EVENTS, namespace)
-        return replace(found, messages=wanted(events, chosen))
-    repositories = [
+        news = wanted(events, chosen)
+        return replace(found, messages=news, repositories=frozenset())
+    selected = [
         r
         for r in ctx.objects.list(ConfigRepository, namespace)
         if chosen.selects("ConfigRepository", r.metadata.name)
     ]
     named = frozenset(s.name for s in chosen.sources)
-    told = statuses(
-        repositories, named, receiver.path, receiver.provider.context
+    told = followers(selected, named, receiver.path)
+    return replace(
+        found,
+        statuses=statuses(told, receiver.provider.context, receiver.identity),
+        repositories=frozenset(r.metadata.name for r in told),
     )
-    return replace(found, statuses=told)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -78,9 +79,10 @@ class Courier:
         self, receiver: Receiver, request: Request, trust: ssl.SSLContext
     ) -> Answer:
         async with (
-            aiohttp.ClientSession(trust_env=True) as session,
+            aiohttp.ClientSession() as session,
             session.post(
                 request.url,
+                proxy=_proxy(request.url),
                 data=request.body,
                 headers=request.headers,
                 ssl=trust,
@@ -89,6 +91,18 @@ class Courier:
         ):
             head = await reply.content.read(_EXCERPT)
             return _judged(receiver, reply.status, head, reply.headers)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL.
+
+    aiohttp could look itself (``trust_env``), and would send passwords of
+    the user's ``.netrc`` along, or refuse a request that has a token.
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _trust(receiver: Receiver) -> ssl.SSLContext:

@@ -45,6 +45,9 @@ class Observation:
     """What is wanted of the events there are, oldest first."""
 
     statuses: tuple[CommitStatus, ...] = ()
+    repositories: frozenset[str] | None = None
+    """Names of those whose commits the forge is told of; None: unknown."""
+
     delivered: tuple[Delivered, ...] = ()
     """What the status may not show yet."""
 

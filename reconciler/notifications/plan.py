@@ -16,6 +16,7 @@ from reconciler.engine.clock import micro_time
 from reconciler.engine.conditions import (
     READY,
     RECONCILING,
+    SUSPENDED,
     Conditions,
     find,
     timestamp,
@@ -41,7 +42,6 @@ POLL = 30.0
 start a pass."""
 
 RETRY = 15.0
-SUSPENDED = "Suspended"
 
 AlertPlan = Plan[AlertStatus]
 
@@ -69,7 +69,9 @@ def plan(alert: Alert, observed: Observation, now: datetime) -> AlertPlan:
     build = Conditions(alert.status.conditions, alert.metadata.generation, now)
     build.remove(SUSPENDED)
     if alert.spec.suspend:
-        return _suspended(alert, build)
+        build.suspended("spec.suspend is true")
+        update = {"conditions": build.build()}
+        return Plan(alert.status.model_copy(update=update))
     status = _recorded(alert, observed, now)
     due = _due(alert, status, observed, now)
     _judge(build, alert, observed)
@@ -90,18 +92,11 @@ def plan(alert: Alert, observed: Observation, now: datetime) -> AlertPlan:
     return Plan(status, (Deliver(key, due),))
 
 
-def _suspended(alert: Alert, build: Conditions) -> AlertPlan:
-    build.remove(RECONCILING)
-    build.set(SUSPENDED, "True", SUSPENDED, "spec.suspend is true")
-    conditions = build.build()
-    return Plan(alert.status.model_copy(update={"conditions": conditions}))
-
-
 def _recorded(
     alert: Alert, observed: Observation, now: datetime
 ) -> AlertStatus:
-    """The status with what was delivered since."""
-    status = alert.status
+    """The status with what was delivered since, without what is gone."""
+    status = _known(alert.status, observed.repositories)
     for item in observed.delivered:
         if item.repository:
             status = _posted(status, item)
@@ -113,6 +108,16 @@ def _recorded(
             last = {"last_sent": timestamp(now)}
             status = status.model_copy(update=last)
     return status
+
+
+def _known(
+    status: AlertStatus, repositories: frozenset[str] | None
+) -> AlertStatus:
+    """Without commit statuses of repositories that nobody is told of."""
+    if repositories is None:
+        return status
+    kept = tuple(p for p in status.posted if p.repository in repositories)
+    return status.model_copy(update={"posted": kept})
 
 
 def _posted(status: AlertStatus, item: Delivered) -> AlertStatus:
@@ -198,8 +203,7 @@ def _judge(build: Conditions, alert: Alert, observed: Observation) -> None:
         build.set(READY, "False", problem.reason, problem.message)
         build.remove(RECONCILING)
     elif problem is not None:
-        build.progressing(problem.reason, problem.message)
-        build.set(RECONCILING, "True", "ProgressingWithRetry", problem.message)
+        build.retrying(problem.reason, problem.message)
     elif ready is None or not _still_refused(alert, ready.reason, observed):
         build.ready("Succeeded", f"delivers to {kind}")
 

@@ -104,6 +104,11 @@ class Receiver:
         return urlsplit(self.address).hostname or ""
 
     @property
+    def identity(self) -> str:
+        """Who it is, whatever it is told and whoever we say that we are."""
+        return f"{self.provider.type} {self.address}"
+
+    @property
     def path(self) -> str:
         """``owner/name`` of the repository at a forge."""
         return path_of(self.address)

@@ -117,15 +117,17 @@ class Result(Document):
     seconds: float = 0.0
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that readers see the old or the new text, whole.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file so that readers see the old or the new content, whole.
 
-    The text is on disk (fsync of file and directory) when this returns.
+    The content is on disk (fsync of file and directory) when this returns.
+    Text is UTF-8; a new file is readable by its owner only.
     """
+    data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -157,6 +157,26 @@ def test_edits_in_the_repository_are_the_truth(
     assert "choose another --name" in err
 
 
+def test_a_name_that_follows_something_else_is_not_taken_over(
+    bootstrap: Call,
+    state: StateDirectory,
+    name: str,
+    remote: Remote,
+    tmp_path: Path,
+) -> None:
+    bootstrap(remote.url)
+    before = live(state, name)
+    other = Remote(tmp_path / "other", bare=True)
+    head = other.commit({"README.md": "another\n"})
+    code, _, err = bootstrap(other.url)
+    assert code == 2
+    assert f"is here with git.url '{remote.url}'" in err
+    assert "choose another --name" in err
+    assert (live(state, name), other.head) == (before, head)
+    code, _, err = bootstrap(remote.url, "--path", "apps")
+    assert (code, "is here with path" in err) == (2, True)
+
+
 def test_a_key_is_made_and_the_run_goes_on_once_it_was_added(
     bootstrap: Call,
     state: StateDirectory,

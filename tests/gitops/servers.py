@@ -24,6 +24,9 @@ class GitServer(ThreadingHTTPServer):
         self.authorization: str | None = None
         """The header that is asked for."""
 
+        self.elsewhere: str | None = None
+        """Origin that requests are sent on to."""
+
         self.sent: list[bytes] = []
         """What was answered, with the headers that the backend made."""
 
@@ -71,6 +74,12 @@ class _Gateway(BaseHTTPRequestHandler):
         return found
 
     def _backend(self, body: bytes) -> None:
+        if self.server.elsewhere is not None:
+            self.send_response(302)
+            self.send_header("Location", self.server.elsewhere + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         wanted = self.server.authorization
         if wanted and self.headers.get("Authorization") != wanted:
             self.send_response(401)

@@ -243,6 +243,27 @@ async def test_last_good_revision_is_enforced_while_the_newest_is_broken(
     assert engine.condition()["reason"] == "BuildFailed"
 
 
+async def test_another_path_of_the_same_commit_is_the_last_good_state(
+    engine: Any, remote: Any, cluster: Any, make_config_map: Any
+) -> None:
+    remote.commit(
+        {
+            "staging/a.yaml": make_config_map("staging"),
+            "production/b.yaml": make_config_map("production"),
+        }
+    )
+    engine.raw["spec"]["path"] = "staging"
+    await engine.settle()
+    engine.raw["spec"]["path"] = "production"
+    await engine.settle()
+    assert list(cluster.contents()) == ["ConfigMap/default/production"]
+    remote.commit({"production/c.yaml": "{"})
+    engine.wait()
+    await engine.settle()
+    assert engine.condition()["reason"] == "BuildFailed"
+    assert list(cluster.contents()) == ["ConfigMap/default/production"]
+
+
 async def test_rejected_object_stops_the_whole_revision(
     engine: Any, remote: Any, cluster: Any, make_config_map: Any
 ) -> None:

@@ -69,6 +69,35 @@ def test_deleted_branch_is_named_and_the_mirror_kept(
     assert mirror.head() == head
 
 
+def test_a_tree_of_endless_names_is_refused(
+    remote: Any, mirror: Mirror
+) -> None:
+    """A git bomb: a dozen objects, ten thousand million names."""
+    first = remote.commit({"a.yaml": "1"})
+    assert mirror.fetch() == first
+    blob = remote.git("rev-parse", "HEAD:a.yaml")
+    rows = "".join(f"100644 blob {blob}\tf{n}\n" for n in range(10))
+    for _ in range(10):
+        rows = _above(remote, rows)
+    tree = rows.split()[2]
+    bomb = remote.git("commit-tree", tree, "-p", first, "-m", "bomb")
+    remote.git("update-ref", "refs/heads/main", bomb)
+    with pytest.raises(SourceError, match="more than 32 MiB of names"):
+        mirror.fetch()
+    remote.git("update-ref", "refs/heads/main", first)
+    assert mirror.fetch() == first
+
+
+def _above(remote: Any, rows: str) -> str:
+    """Rows of a tree that has the tree of other rows ten times."""
+    done = subprocess.run(
+        ["git", "mktree"],
+        cwd=remote.work, input=rows.encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    made = done.stdout.decode().strip()
+    return "".join(f"040000 tree {made}\td{n}\n" for n in range(10))
+
+
 def test_remote_that_is_gone(tmp_path: Path) -> None:
     mirror = mirror_of(f"file://{tmp_path}/nowhere", tmp_path)
     with pytest.raises(GitError, match="does not appear to be a git"):

@@ -112,6 +112,7 @@ async def test_a_change_of_a_base_is_seen_in_a_directory(
     ("text", "part"),
     [
         ("resources: ['https://example.invalid/x.yaml']", "remote bases"),
+        ("resources: ['https://h.invalid/r']", "remote bases"),
         ("resources: ['github.com/o/r//base?ref=v1']", "remote bases"),
         ("resources: ['git@example.invalid:o/r.git']", "remote bases"),
         ("components: ['ssh://example.invalid/r']", "components: 'ssh"),
@@ -145,6 +146,7 @@ def test_what_leads_out_of_the_source_is_refused_before_anything_runs(
     kustomize = program(tmp_path, f": > {mark}")
     wrong = FILES | {"prod/kustomization.yaml": text.encode()}
     wrong["docs/readme.txt"] = b"x"
+    wrong["prod/https:/h.invalid/r/kustomization.yaml"] = b""
     with pytest.raises(BuildError, match=r"kustomization\.yaml:\d") as error:
         kustomize.files(Tree("r", wrong, overlay="prod"))
     assert part in str(error.value)

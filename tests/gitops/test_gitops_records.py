@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.gitops.records import Records, write_atomically
+from reconciler.gitops.records import Records
 from reconciler.gitops.tree import (
     MAX_FILES,
     Limits,
@@ -42,6 +42,26 @@ def test_only_the_newest_and_the_asked_for_are_kept(tmp_path: Path) -> None:
     assert records.load("main@sha1:1") == FIRST
     assert records.load("main@sha1:2") is None
     assert records.load("main@sha1:3") == THIRD
+
+
+def test_another_folder_of_a_revision_replaces_what_was_kept(
+    tmp_path: Path,
+) -> None:
+    other = Tree(FIRST.revision, {"c.yaml": b"z"})
+    records = Records(tmp_path, "u")
+    records.save(FIRST, [])
+    records.save(other, [])
+    assert records.load(FIRST.revision) == other
+    Records(tmp_path, "u").save(FIRST, [])
+    assert records.load(FIRST.revision) == FIRST
+
+
+def test_what_was_kept_already_is_not_written_again(tmp_path: Path) -> None:
+    Records(tmp_path, "u").save(FIRST, [])
+    (kept,) = tmp_path.rglob("*.json")
+    before = kept.stat().st_ino
+    Records(tmp_path, "u").save(FIRST, [])
+    assert kept.stat().st_ino == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b"null"])
@@ -107,21 +127,6 @@ def test_full_disk_leaves_what_was_there(
     monkeypatch.undo()
     assert Records(tmp_path, "u").promotions == {"a/b/c": "sha"}
     assert [p.name for p in tmp_path.iterdir()] == ["promotions.json"]
-
-
-def test_kill_while_writing_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    target = tmp_path / "x"
-    write_atomically(target, b"old")
-
-    def die(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("os.fsync", die)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
 
 
 files = st.dictionaries(

@@ -283,6 +283,28 @@ async def test_credentials_are_not_on_the_command_line(
     assert "s3cret" not in told
 
 
+def test_credentials_do_not_follow_a_redirect(
+    server: GitServer, remote: Any, tmp_path: Path
+) -> None:
+    remote.commit({"a.yaml": "1"})
+    first = GitServer(remote.home.parent)
+    first.elsewhere = f"http://localhost:{server.server_port}"
+    try:
+        git = Git(tmp_path / "m" / "mirror.git", 20, first.url)
+        assert Mirror.of(git, "main").fetch() == remote.head
+        server.asked.clear()
+        values = {"username": b"ada", "password": b"s3cret"}
+        known = Credentials(first.url, values)
+        git = Git(
+            tmp_path / "n" / "mirror.git", 20, first.url, None, {}, known
+        )
+        with pytest.raises(GitError, match=r"final URL into git\.url"):
+            Mirror.of(git, "main").fetch()
+        assert server.asked == []
+    finally:
+        first.close()
+
+
 async def test_a_proxy_is_used_with_its_password(tmp_path: Path) -> None:
     asked: list[str] = []
 

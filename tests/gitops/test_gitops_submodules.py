@@ -47,6 +47,7 @@ def test_where_a_submodule_is(url: str, parent: str, found: str) -> None:
         ("ssh://h:23/x", "ssh://git@h/a", "credentials are for h only"),
         ("ext::sh -c id", HTTPS, "is no https://, ssh:// or file:// URL"),
         ("-u/tmp/x", HTTPS, "is no https://"),
+        ("https://other.org/x\n", HTTPS, "is no https://"),
         ("--upload-pack=id", HTTPS, "is no https://"),
         ("/srv/git/x", HTTPS, "is no https://"),
         ("git://h/x", HTTPS, "is no https://"),

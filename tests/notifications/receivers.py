@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +33,9 @@ class Receivers:
         )
         """An answer before anything is looked at."""
 
+        self.wait: Callable[[web.Request], Awaitable[None]] | None = None
+        """What comes before that."""
+
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/{path:.*}", self._take)
@@ -40,6 +43,8 @@ class Receivers:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.requests += 1
+        if self.wait is not None:
+            await self.wait(request)
         early = self.answer(request)
         if early is not None:
             return early

@@ -226,6 +226,63 @@ async def test_commits_get_the_state_of_their_repository(
     assert (posted.repository, posted.commit) == ("fleet", SHA)
 
 
+async def test_another_forge_hears_the_present_state_once(base, receivers):
+    address = f"{base}/team/models"
+    provider = {"type": "github", "secretRef": {"name": "s"}}
+    cluster = Cluster(alert(provider=provider))
+    cluster.secret = secret(address=address, token=TOKEN)
+    url = "https://git.example.org/team/models.git"
+    cluster.repositories = [repository(url=url)]
+    await cluster.settle()
+    cluster.secret = secret(
+        address=address.replace("127.0.0.1", "localhost"), token=TOKEN
+    )
+    await cluster.settle()
+    cluster.restart()
+    await cluster.settle()
+    assert [s["sha"] for s in receivers.statuses] == [SHA, SHA]
+    assert len(cluster.alert.status.posted) == 1
+
+
+async def test_a_repository_that_is_gone_is_forgotten(base, receivers):
+    provider = {"type": "github", "secretRef": {"name": "s"}}
+    cluster = Cluster(alert(provider=provider))
+    cluster.secret = secret(address=f"{base}/team/models", token=TOKEN)
+    url = "https://git.example.org/team/models.git"
+    away = repository("away", reason="ArtifactFailed", url=url)
+    cluster.repositories = [repository(n, url=url) for n in ("away", "gone")]
+    await cluster.settle()
+    known = cluster.secret
+    cluster.repositories, cluster.secret = [away], None
+    await cluster.settle()
+    assert len(cluster.alert.status.posted) == 2  # the Secret will be back
+    cluster.secret = known
+    await cluster.settle()
+    (posted,) = cluster.alert.status.posted
+    assert posted.repository == "away"
+    assert len(receivers.statuses) == 2
+
+
+async def test_deliveries_under_way_end_with_the_process(cluster, receivers):
+    asked, hold = asyncio.Event(), asyncio.Event()
+
+    async def hang(_request):
+        asked.set()
+        await hold.wait()
+
+    receivers.wait = hang
+    cluster.events = [event("a", 1)]
+    await cluster.step()
+    async with asyncio.timeout(10):
+        await asked.wait()
+        await cluster.controller.stop()
+    assert cluster.woken.is_set()
+    hold.set()
+    cluster.restart()
+    await cluster.settle()
+    assert cluster.ready == ("True", "Succeeded")
+
+
 async def test_secrets_are_in_no_log_status_or_event(
     cluster, receivers, caplog
 ):

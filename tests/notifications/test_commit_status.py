@@ -7,6 +7,7 @@ import pytest
 from reconciler.notifications.commit_status import (
     LONGEST,
     commit_status,
+    followers,
     path_of,
     statuses,
 )
@@ -72,11 +73,14 @@ def test_only_what_is_at_the_forge_is_told_to_it() -> None:
         repository("c", url="https://git.example.org/other/models"),
         repository("d", url="file:///srv/team/models.git"),
     ]
-    found = statuses(there, frozenset({"*"}), "team/models", None)
-    assert [s.repository for s in found] == ["a", "b"]
-    named = statuses(there, frozenset({"d"}), "team/models", "ci")
-    assert [s.repository for s in named] == ["a", "b", "d"]
-    assert {s.context for s in named} == {"ci"}
+    found = followers(there, frozenset({"*"}), "team/models")
+    assert [r.metadata.name for r in found] == ["a", "b"]
+    named = followers(there, frozenset({"d"}), "team/models")
+    assert [r.metadata.name for r in named] == ["a", "b", "d"]
+    told = statuses(named, "ci", "github https://x/team/models")
+    assert {s.context for s in told} == {"ci"}
+    others = statuses(named, "ci", "github https://y/team/models")
+    assert not {s.digest for s in told} & {s.digest for s in others}
 
 
 def test_the_path_of_a_url() -> None:

@@ -155,6 +155,46 @@ async def test_a_receiver_may_ask_for_patience_within_limits(base, receivers):
     assert (await post(found, found.event(MESSAGE))).wait == 300
 
 
+@pytest.mark.parametrize("kind", ["generic", "gitlab", "github"])
+async def test_passwords_of_the_user_are_not_sent(
+    base, receivers, tmp_path, monkeypatch, kind
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ada password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    found, given = receiver(base, kind, token=TOKEN), []
+    receivers.answer = lambda r: given.append(r.headers.get("Authorization"))
+    if kind == "generic":
+        request = found.event(MESSAGE)
+    else:
+        request = found.status(commit_status(repository()))
+    assert (await post(found, request)).taken
+    assert given == [request.headers.get("Authorization")]
+
+
+async def test_the_proxy_of_the_environment_is_used(
+    base, receivers, monkeypatch
+):
+    asked = []
+
+    def answer(request):
+        given = request.headers
+        asked.append((given["Host"], given.get("Proxy-Authorization")))
+        return web.Response()
+
+    receivers.answer = answer
+    proxy = base.replace("//", "//ada:s3cret@")
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    provider = Provider(type="generic", address="http://hooks.invalid/x")
+    found = Receiver.of(provider, {}, {})
+    assert (await post(found, found.event(MESSAGE))).taken
+    assert asked == [("hooks.invalid", "Basic YWRhOnMzY3JldA==")]
+    monkeypatch.setenv("no_proxy", "hooks.invalid")
+    assert not (await post(found, found.event(MESSAGE))).taken
+
+
 async def test_redirects_are_not_followed(base, receivers):
     target = {"Location": f"{base}/hook"}
     receivers.answer = lambda _: web.Response(status=307, headers=target)

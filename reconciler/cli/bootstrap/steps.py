@@ -23,6 +23,7 @@ from reconciler.gitops.bootstrap import remote as remotes
 from reconciler.gitops.bootstrap.layout import (
     Layout,
     LayoutError,
+    check_live,
     defined,
     secret_of,
 )
@@ -38,6 +39,7 @@ from reconciler.gitops.credentials import (
     secret_data,
 )
 from reconciler.gitops.documents import BuildError
+from reconciler.gitops.resource import ConfigRepository
 from reconciler.gitops.tree import SourceError
 
 ATTEMPTS = 5
@@ -62,6 +64,10 @@ class Bootstrap:
             LayoutError: what was asked for cannot be.
         """
         layout = self._layout()
+        check_live(
+            layout,
+            self.session.find(ConfigRepository, layout.namespace, layout.name),
+        )
         report, dry = self.report, self.arguments.dry_run
         report.facts |= {
             "url": layout.url,

@@ -71,7 +71,7 @@ def shown(host: Host) -> dict[str, str]:
     """
     seconds = str(SCAN_SECONDS)
     port = str(host.port)
-    out = _run("ssh-keyscan", "-T", seconds, "-p", port, host.name)
+    out = _run("ssh-keyscan", "-T", seconds, "-p", port, "--", host.name)
     found = {}
     for line in out.splitlines():
         parts = line.split()

@@ -17,7 +17,11 @@ from ruamel.yaml import YAML
 
 from reconciler.engine.resource import API_VERSION, GROUP
 from reconciler.gitops.manifest import DesiredObject, ObjectId
-from reconciler.gitops.resource import ConfigRepository, Dependency
+from reconciler.gitops.resource import (
+    ConfigRepository,
+    ConfigRepositorySpec,
+    Dependency,
+)
 from reconciler.gitops.tree import SourceError, clean_folder, is_hidden
 
 FILE = "repository.yaml"
@@ -133,24 +137,51 @@ def defined(
     found = next((o for o in objects if o.id == layout.id), None)
     if found is None:
         return None
-    spec = ConfigRepository.parse(found.body).spec
+    other = _difference(layout, ConfigRepository.parse(found.body).spec)
+    if other is not None:
+        field, there, wanted = other
+        msg = (
+            f"{found.origin}: {layout.id} is defined with {field} "
+            f"{there!r}, and {wanted!r} was asked for; edit that file, "
+            "or choose another --name and --path"
+        )
+        raise LayoutError(msg)
+    return found
+
+
+def check_live(layout: Layout, live: ConfigRepository | None) -> None:
+    """Refuse the name of a ConfigRepository that follows something else.
+
+    It would follow the new repository then, and prune what it owns.
+
+    Raises:
+        LayoutError: says what it follows.
+    """
+    other = _difference(layout, live.spec) if live is not None else None
+    if other is not None:
+        field, there, wanted = other
+        msg = (
+            f"{layout.id} is here with {field} {there!r}, and {wanted!r} was "
+            "asked for: its objects would be pruned; choose another --name, "
+            "or edit or delete that ConfigRepository first"
+        )
+        raise LayoutError(msg)
+
+
+def _difference(
+    layout: Layout, spec: ConfigRepositorySpec
+) -> tuple[str, str | None, str] | None:
+    """The first field that follows something else: as it is, as wanted."""
+    git = spec.git
     asked = {
-        "git.url": (spec.git.url if spec.git else None, layout.url),
-        "git.ref.branch": (
-            spec.git.ref.branch if spec.git else None,
-            layout.branch,
-        ),
+        "git.url": (git.url if git else None, layout.url),
+        "git.ref.branch": (git.ref.branch if git else None, layout.branch),
         "path": (clean_folder(spec.path), layout.folder),
     }
     for field, (there, wanted) in asked.items():
         if there != wanted:
-            msg = (
-                f"{found.origin}: {layout.id} is defined with {field} "
-                f"{there!r}, and {wanted!r} was asked for; edit that file, "
-                "or choose another --name and --path"
-            )
-            raise LayoutError(msg)
-    return found
+            return field, there, wanted
+    return None
 
 
 def secret_of(body: dict[str, Any]) -> str | None:
