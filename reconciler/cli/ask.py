@@ -169,8 +169,11 @@ def _print(found: Answer) -> None:
         f"usefulness {scores.usefulness:.2f}]"
     )
     for number, span in enumerate(found.best.draft.spans, 1):
-        passage = span.passage
+        passage, stands = span.passage, span.characters
+        where = (
+            "" if stands is None else f", characters {stands[0]}-{stands[1]}"
+        )
         print(
-            f"  {number}. {passage.path}:{passage.first}-{passage.last}, "
-            f"characters {span.start}-{span.end} of {passage.title}"
+            f"  {number}. {passage.path}:{passage.first}-{passage.last}"
+            f"{where} ({passage.title})"
         )

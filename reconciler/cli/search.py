@@ -97,6 +97,8 @@ def _answer(
 
 
 def _document(question: str, hits: Sequence[Any]) -> dict[str, Any]:
+    from reconciler.retrieval.located import characters_document
+
     return {
         "question": question,
         "hits": [
@@ -104,6 +106,7 @@ def _document(question: str, hits: Sequence[Any]) -> dict[str, Any]:
                 "path": hit.passage.path,
                 "firstLine": hit.passage.first,
                 "lastLine": hit.passage.last,
+                "characters": characters_document(hit.passage.characters()),
                 "title": hit.passage.title,
                 "text": hit.passage.body,
                 "score": round(hit.score, 6),

@@ -31,7 +31,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.artifacts.copying import remove_tree
-from reconciler.retrieval.chunking import DEFAULT_CHUNKING
 from reconciler.runs.protocol import sync_directory, write_atomically
 
 MANIFEST = "manifest.json"
@@ -73,8 +72,8 @@ class GenerationManifest(BaseModel):
     metric: str = "cosine"
     """How vectors are compared: cosine, ip or l2."""
 
-    chunking: str = DEFAULT_CHUNKING.identity
-    """How documents were split."""
+    chunking: str = ""
+    """How documents were split; empty: in a way of long ago."""
 
     model: str = ""
     """Where the embedder was loaded from, for whoever answers questions;

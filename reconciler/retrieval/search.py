@@ -88,7 +88,11 @@ class Searcher:
             )
         except (CorruptFileError, FileNotFoundError) as error:
             raise DamagedError(str(error)) from error
-        self._passages = Passages(home / PASSAGES)
+        try:
+            self._passages = Passages(home / PASSAGES)
+        except DamagedError:
+            self._vectors.close()
+            raise
 
     @property
     def embedder(self) -> Embedder:

@@ -119,7 +119,7 @@ def scan(
             found.unchanged += 1
             found.passages.extend(old.passages)
         else:
-            text = data.decode("utf-8", "replace").replace("\0", " ")
+            text = data.decode("utf-8-sig", "replace").replace("\0", " ")
             found.passages.extend(passages(name, text, chunking))
     return found
 

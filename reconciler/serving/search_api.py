@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reconciler.retrieval.located import characters_document
 from reconciler.retrieval.reranking import Ranked
 from reconciler.retrieval.search import Mode
 from reconciler.serving.completions import ApiError, invalid
@@ -74,12 +75,14 @@ def hit_document(ranked: Ranked) -> dict[str, Any]:
     """One hit as JSON.
 
     `span` is the first and the last line of the document that the text comes
-    from, counted from 1.
+    from, counted from 1; `characters` the first (inclusive) and the last
+    (exclusive) character, counted from 0; null if they are not known.
     """
     hit, passage = ranked.hit, ranked.hit.passage
     return {
         "document": passage.path,
         "span": {"start": passage.first, "end": passage.last},
+        "characters": characters_document(passage.characters()),
         "title": passage.title,
         "text": passage.body,
         "score": round(

@@ -72,7 +72,7 @@ def test_an_answer_shows_its_evidence(ask, capsys) -> None:
     assert ask("when does water freeze?") == 0
     out, err = capsys.readouterr()
     assert "Water freezes at zero degrees and then takes more room." in out
-    assert "frost.md:3-3, characters 0-55" in out
+    assert "frost.md:3-3, characters 9-64 (frost, Frost)" in out
     assert "looking for: when does water freeze?" in err
 
 
@@ -82,7 +82,7 @@ def test_no_answer_says_why_and_has_a_code_of_its_own(ask, capsys) -> None:
     assert "no answer: nothing relevant was found" in out
 
 
-def test_json_has_one_line_for_each_question(ask, capsys) -> None:
+def test_json_has_one_line_for_each_question(ask, docs, capsys) -> None:
     assert ask("-o", "json", "does dry wood burn?") == 0
     (found,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert found["verdict"] == "answered"
@@ -90,6 +90,8 @@ def test_json_has_one_line_for_each_question(ask, capsys) -> None:
     span = evidence["passage"][evidence["start"] : evidence["end"]]
     assert span == found["answer"]
     assert evidence["document"] == "fire.md"
+    document, stands = (docs / "fire.md").read_text(), evidence["characters"]
+    assert document[stands["start"] : stands["end"]] == found["answer"]
     assert set(found["scores"]) == {
         *("relevance", "support", "usefulness", "total")
     }

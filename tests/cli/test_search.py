@@ -40,11 +40,14 @@ def test_the_answer_shows_its_evidence(ask, capsys) -> None:
     assert "2 documents, 2 passages, 2 embedded" in err
 
 
-def test_json_has_one_line_for_each_question(ask, capsys) -> None:
+def test_json_has_one_line_for_each_question(ask, docs, capsys) -> None:
     assert ask("-o", "json", "-k", "1", "dry wood", "water room") == 0
     lines = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
     assert [x["hits"][0]["path"] for x in lines] == ["fire.md", "frost.md"]
-    assert lines[0]["hits"][0]["firstLine"] == 3
+    hit = lines[0]["hits"][0]
+    assert hit["firstLine"] == 3
+    document, stands = (docs / "fire.md").read_text(), hit["characters"]
+    assert document[stands["start"] : stands["end"]] == hit["text"]
 
 
 def test_a_second_call_sees_what_changed_and_no_refresh_does_not(

@@ -99,6 +99,9 @@ async def test_hits_tell_document_span_text_score_and_generation(site):
     first = body["hits"][0]
     assert first["document"] == "d7.md"
     assert first["span"] == {"start": 3, "end": 3}
+    stands = first["characters"]
+    document = (site.documents / "d7.md").read_text()
+    assert document[stands["start"] : stands["end"]] == first["text"]
     assert "question 7 is written" in first["text"]
     assert first["score"] >= body["hits"][1]["score"]
     assert len(body["hits"]) == 2

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reconciler.retrieval.located import characters, characters_document
+
 Verdict = Literal["answered", "abstained"]
 
 
@@ -22,6 +24,8 @@ class Candidate:
         cosine: similarity with the query; None if no vector found it.
         word_rank: place by BM25, from 1; None if no word found it.
         relevance: P(it bears on the question), once a critic has said so.
+        runs: where the characters of `body` stand in the document; empty if
+            that is not known (see `reconciler.retrieval.located`).
     """
 
     path: str
@@ -32,6 +36,7 @@ class Candidate:
     cosine: float | None = None
     word_rank: int | None = None
     relevance: float | None = None
+    runs: bytes = b""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -51,6 +56,11 @@ class Span:
     def text(self) -> str:
         """The characters themselves."""
         return self.passage.body[self.start : self.end]
+
+    @property
+    def characters(self) -> tuple[int, int] | None:
+        """The same characters of the document, if that is known."""
+        return characters(self.passage.runs, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,7 @@ def _evidence(judged: Judged) -> list[dict[str, Any]]:
             "document": span.passage.path,
             "firstLine": span.passage.first,
             "lastLine": span.passage.last,
+            "characters": characters_document(span.characters),
             "title": span.passage.title,
             "passage": span.passage.body,
             "start": span.start,

@@ -43,4 +43,5 @@ def _candidate(hit: Hit) -> Candidate:
         body=passage.body,
         cosine=hit.cosine,
         word_rank=hit.word_rank,
+        runs=passage.runs,
     )
