@@ -51,6 +51,10 @@ class DamagedError(LibraryError):
     """Files of a generation are not what was written."""
 
 
+class OtherEmbedderError(LibraryError):
+    """A generation was built with another embedder than asks it."""
+
+
 class GenerationManifest(BaseModel):
     """What a generation holds."""
 

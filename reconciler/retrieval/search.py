@@ -18,6 +18,7 @@ from reconciler.retrieval.library import (
     DamagedError,
     Library,
     LibraryError,
+    OtherEmbedderError,
 )
 from reconciler.retrieval.passages import Passages
 from reconciler.retrieval.recall import measured_recall
@@ -75,7 +76,7 @@ class Searcher:
                 f"{library.root} was built with {self.manifest.embedder}, not "
                 f"with {embedder.identity}: build it again or name that model"
             )
-            raise LibraryError(msg)
+            raise OtherEmbedderError(msg)
         self._embedder = embedder
         home = library.generation(name)
         try:

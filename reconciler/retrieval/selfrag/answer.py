@@ -9,6 +9,7 @@ from typing import Any, Literal
 from reconciler.retrieval.located import characters, characters_document
 
 Verdict = Literal["answered", "abstained"]
+Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Candidate:
     runs: bytes = b""
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> Key:
         """The same passage has the same one in every round."""
         return self.path, self.first, self.body
 
@@ -136,7 +137,9 @@ class Answer:
     def id(self) -> str:
         """The same for the same answer to the same question."""
         parts = (self.question, self.text, self.source)
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            "\x1f".join(parts).encode("utf-8", "replace")
+        ).hexdigest()[:32]
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
