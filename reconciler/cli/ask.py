@@ -8,17 +8,25 @@ import json
 import os
 import sys
 import textwrap
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.local_library import add_options, opened, say
+from reconciler.cli.index_access import index_asker
+from reconciler.cli.local_library import (
+    add_options,
+    failures_named,
+    opened,
+    say,
+)
+from reconciler.cli.options import question, seconds
 
 if TYPE_CHECKING:
     from reconciler.retrieval.embedder import Embedder
     from reconciler.retrieval.search import Searcher
-    from reconciler.retrieval.selfrag.answer import Answer
     from reconciler.retrieval.selfrag.endpoint import ChatClient
     from reconciler.retrieval.selfrag.loop import SelfRag
     from reconciler.retrieval.selfrag.policy import Step
@@ -30,6 +38,7 @@ Answers from documents (Self-RAG): looks up where that is needed, judges what
 it finds, answers with the evidence, or says why it does not. For example:
 
   reconciler ask --in docs "What happens when an index file is damaged?"
+  reconciler ask -i handbook "What happens when an index file is damaged?"
 
 Without an endpoint answers are sentences of the documents. With one a
 language model writes them, and may judge as well; its key is read from
@@ -45,7 +54,15 @@ def add_parser(commands: Any) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("questions", metavar="QUESTION", nargs="+")
+    parser.add_argument(
+        "questions", metavar="QUESTION", nargs="+", type=question
+    )
+    parser.add_argument(
+        "-i",
+        "--index",
+        metavar="NAME",
+        help="ask this VectorIndex; only -o means something then",
+    )
     add_options(parser)
     parser.add_argument(
         "--endpoint",
@@ -69,7 +86,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="for one question (60)",
@@ -84,16 +101,43 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("--endpoint and --endpoint-model go together", 2)
     if arguments.critic == "endpoint" and arguments.endpoint is None:
         raise CommandError("--critic endpoint needs --endpoint", 2)
-    with opened(arguments) as (library, embedder):
-        from reconciler.retrieval.search import Searcher
-        from reconciler.retrieval.selfrag.heads import HeadsError
-        from reconciler.retrieval.selfrag.protocols import PartError
+    if arguments.index is not None:
+        return _of_index(arguments)
+    library, embedder = opened(arguments, partial(_check, arguments))
+    from reconciler.retrieval.search import Searcher
+    from reconciler.retrieval.selfrag.protocols import PartError
 
-        try:
-            with Searcher(library, embedder) as searcher:
-                return asyncio.run(_all(arguments, searcher, embedder))
-        except (HeadsError, PartError) as error:
-            raise CommandError(str(error)) from error
+    try:
+        with failures_named(), Searcher(library, embedder) as searcher:
+            return asyncio.run(_all(arguments, searcher, embedder))
+    except PartError as error:  # of the endpoint's URL
+        raise CommandError(str(error)) from error
+
+
+def _of_index(arguments: argparse.Namespace) -> int:
+    """The serving process answers, with the critics of the package."""
+    if arguments.endpoint or arguments.critics:
+        msg = "--endpoint and --critics mean nothing to a VectorIndex"
+        raise CommandError(msg, 2)
+    ask, answered = index_asker(arguments, "answer"), 0
+    for text in arguments.questions:
+        found = ask({"question": text})
+        answered += _shown(arguments, found)
+    return 0 if answered == len(arguments.questions) else ABSTAINED
+
+
+def _check(arguments: argparse.Namespace, embedder: Embedder) -> None:
+    """That critics can be had, before documents are read for long."""
+    from reconciler.retrieval.selfrag.heads import HeadsError, load_heads
+    from reconciler.retrieval.selfrag.local_critic import LocalCritic
+    from reconciler.retrieval.selfrag.protocols import PartError
+
+    if arguments.critic == "endpoint":
+        return
+    try:
+        LocalCritic(load_heads(arguments.critics), embedder)
+    except (HeadsError, PartError) as error:
+        raise CommandError(str(error)) from error
 
 
 async def _all(
@@ -103,14 +147,19 @@ async def _all(
     async with AsyncExitStack() as stack:
         client = await _client(arguments, stack)
         parts = _parts(arguments, searcher, embedder, client)
-        for question in arguments.questions:
-            found = await parts.answer(question, _told)
-            answered += found.verdict == "answered"
-            if arguments.output == "json":
-                print(json.dumps(found.document()), flush=True)
-            else:
-                _print(found)
+        for text in arguments.questions:
+            found = await parts.answer(text, _told)
+            answered += _shown(arguments, found.document())
     return 0 if answered == len(arguments.questions) else ABSTAINED
+
+
+def _shown(arguments: argparse.Namespace, found: Mapping[str, Any]) -> bool:
+    """Print an answer; whether it is one."""
+    if arguments.output == "json":
+        print(json.dumps(found), flush=True)
+    else:
+        _print(found)
+    return bool(found["verdict"] == "answered")
 
 
 async def _client(
@@ -157,20 +206,23 @@ def _told(step: Step) -> None:
             sys.stderr.flush()
 
 
-def _print(found: Answer) -> None:
-    print(f"\n{found.question}")
-    if found.best is None or found.verdict == "abstained":
-        print(f"  no answer: {found.reason}")
+def _print(found: Mapping[str, Any]) -> None:
+    print(f"\n{found['question']}")
+    if found["verdict"] != "answered":
+        print(f"  no answer: {found['reason']}")
         return
-    scores = found.best.scores
-    print(textwrap.indent(textwrap.fill(found.text, 74), "  "))
+    print(textwrap.indent(textwrap.fill(found["answer"], 74), "  "))
+    scores = found["scores"]
     print(
-        f"  [relevance {scores.relevance:.2f}, support {scores.support:.2f}, "
-        f"usefulness {scores.usefulness:.2f}]"
+        f"  [relevance {scores['relevance']:.2f}, support "
+        f"{scores['support']:.2f}, usefulness {scores['usefulness']:.2f}]"
     )
-    for number, span in enumerate(found.best.draft.spans, 1):
-        passage = span.passage
+    for number, each in enumerate(found["evidence"], 1):
+        stands = each["characters"]
+        where = (
+            f", characters {stands['start']}-{stands['end']}" if stands else ""
+        )
         print(
-            f"  {number}. {passage.path}:{passage.first}-{passage.last}, "
-            f"characters {span.start}-{span.end} of {passage.title}"
+            f"  {number}. {each['document']}:{each['firstLine']}-"
+            f"{each['lastLine']}{where} ({each['title']})"
         )

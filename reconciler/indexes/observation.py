@@ -69,7 +69,7 @@ class Answering:
 
     message: str = ""
     damaged: str | None = None
-    """A generation whose files are damaged."""
+    """A generation that has to be built again before it can answer."""
 
     questions: int = 0
     p50: float = 0.0

@@ -220,7 +220,7 @@ def _pause(
     interval = parse_duration(desired.spec.interval).total_seconds()
     run = facts.run
     if desired.spec.suspend:
-        return None
+        return max(interval, POLL_SECONDS)  # it goes on to answer
     if run is not None and run.phase == "Failed" and run.failed_at is not None:
         until = (_retry_at(desired, run, now) - now).total_seconds()
         return min(max(until, POLL_SECONDS), max(interval, POLL_SECONDS))

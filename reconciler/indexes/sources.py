@@ -12,6 +12,7 @@ from reconciler.feedback.resource import FeedbackStore
 from reconciler.feedback.rewards import mapping_digest
 from reconciler.indexes.observation import Problem
 from reconciler.indexes.resource import Dataset, Feedback, VectorIndex
+from reconciler.retrieval.chunking import Chunking
 from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.source import SourceError, fingerprint
 from reconciler.storage.backend import layout_backend
@@ -135,6 +136,9 @@ def model_of(index: VectorIndex, bundled: Path | None) -> str | Problem:
 def recipe_of(index: VectorIndex, model: str) -> str | Problem:
     """Digest of what decides over vectors and passages besides documents."""
     spec = index.spec
+    chunking = Chunking(
+        spec.chunking.max_characters, spec.chunking.min_characters
+    )
     reranker = spec.reranker.path if spec.reranker else None
     try:
         marks = [
@@ -149,8 +153,7 @@ def recipe_of(index: VectorIndex, model: str) -> str | Problem:
         *marks,
         spec.embedder.precision,
         spec.metric,
-        spec.chunking.max_characters,
-        spec.chunking.min_characters,
+        chunking.identity,
         reranker,
     )
     text = "\x1f".join(str(part) for part in parts)

@@ -1,20 +1,20 @@
 """From a document to passages: what is embedded, found and shown.
 
-Pure. A passage keeps the lines that it came from, so that an answer can show
-its evidence, and is known by the digest of its text: what did not change is
-never embedded again.
+Pure. A passage keeps the lines and characters that it came from, so that an
+answer can show its evidence, and is known by the digest of its text: what did
+not change is never embedded again.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from reconciler.retrieval.docstrings import docstrings, line_of, line_starts
+from reconciler.retrieval.located import Collapsed, Located, characters
 
 MAX_CHARACTERS = 700
 """About what an embedder of 256 tokens reads."""
@@ -22,10 +22,12 @@ MIN_CHARACTERS = 40
 """Shorter texts answer nothing."""
 
 _HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*\s*$")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_FIELD = re.compile(r"^(Name|Summary): (.*?)\s*$", re.MULTILINE)
+_HEAD_END = re.compile(r"\r?\n[ \t]*\r?\n")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_Documented = (
-    ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-)
+_VERSION = 2
+"""Raised when the same document gives other passages than before."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Chunking:
     @property
     def identity(self) -> str:
         """Documents are split alike if this is the same."""
-        return f"{self.max_characters}/{self.min_characters}"
+        return f"{self.max_characters}/{self.min_characters}/{_VERSION}"
 
 
 DEFAULT_CHUNKING = Chunking()
@@ -54,6 +56,8 @@ class Passage:
         last: the last line, inclusive.
         title: what it is about: a heading, a dotted name, a package.
         body: the text, white space collapsed.
+        runs: where its characters stand in the document; empty if that is
+            not known (see `reconciler.retrieval.located`).
     """
 
     path: str
@@ -61,6 +65,28 @@ class Passage:
     last: int
     title: str
     body: str
+    runs: bytes = b""
+
+    def characters(
+        self, start: int = 0, end: int | None = None
+    ) -> tuple[int, int] | None:
+        """Where characters of the body stand in the document.
+
+        Of the document as text: UTF-8 without a byte order mark, what is no
+        UTF-8 replaced. What stands there is the body, but for white space
+        and for escapes in Python's literals.
+
+        Args:
+            start: first character of the body.
+            end: one past the last, which must be no space; all by default.
+
+        Returns:
+            First (inclusive) and last (exclusive), from 0; None where it is
+            not known.
+        """
+        return characters(
+            self.runs, start, len(self.body) if end is None else end
+        )
 
     @property
     def text(self) -> str:
@@ -84,93 +110,132 @@ def passages(
     """
     name = PurePosixPath(path)
     if name.suffix == ".py":
-        return list(_docstrings(path, text, chunking))
+        return list(_of_python(path, text, chunking))
+    lines = line_starts(text)
     if name.name in ("METADATA", "PKG-INFO"):
-        return list(_metadata(path, text, chunking))
-    return list(_prose(path, text.splitlines(), 1, name.stem, chunking))
+        return list(_of_metadata(path, text, lines, chunking))
+    return list(_of_prose(path, text, lines, 0, name.stem, chunking))
 
 
-def pieces(text: str, chunking: Chunking) -> Iterator[str]:
-    """A text cut at the ends of sentences, else of words, else anywhere."""
-    yield from _pieces(" ".join(text.split()), chunking)
+def pieces(text: Collapsed, chunking: Chunking) -> Iterator[tuple[int, int]]:
+    """Cuts at the ends of sentences, else of words, else anywhere.
+
+    Returns:
+        First (inclusive) and last character (exclusive) of each piece that
+        is long enough.
+    """
+    return (
+        (start, end)
+        for start, end in _cuts(text.text, chunking.max_characters)
+        if end - start >= max(chunking.min_characters, 1)
+    )
 
 
-def _docstrings(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in old modules
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return
+def _of_python(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
     name = PurePosixPath(path).with_suffix("")
     parts = name.parts[:-1] if name.name == "__init__" else name.parts
-    yield from _documented(path, tree, ".".join(parts), chunking)
+    lines = line_starts(text)
+    for found in docstrings(text):
+        title = ".".join([*parts, found.name] if found.name else parts)
+        whole = (found.first, found.last)
+        yield from _split(path, title, found.located, lines, whole, chunking)
 
 
-def _documented(
-    path: str, node: _Documented, name: str, chunking: Chunking
+def _of_metadata(
+    path: str, text: str, lines: Sequence[int], chunking: Chunking
 ) -> Iterator[Passage]:
-    found = ast.get_docstring(node, clean=False)
-    if found is not None:
-        place = node.body[0]
-        text = inspect.cleandoc(found)
-        end = place.end_lineno or place.lineno
-        for piece in pieces(text, chunking):
-            yield Passage(path, place.lineno, end, name, piece)
-    for child in node.body:
-        if isinstance(child, _Documented) and not child.name.startswith("_"):
-            yield from _documented(
-                path, child, f"{name}.{child.name}", chunking
-            )
+    gap = _HEAD_END.search(text)
+    head, body = gap.span() if gap else (len(text), len(text))
+    fields = {f[1]: f for f in reversed([*_FIELD.finditer(text, 0, head)])}
+    name, summary = fields.get("Name"), fields.get("Summary")
+    title = name[2] if name else PurePosixPath(path).parent.name
+    if summary:
+        part = Located.part(text, summary.start(2), summary.end(2))
+        whole = (line_of(lines, summary.start()),) * 2
+        yield from _split(path, title, part, lines, whole, chunking)
+    yield from _of_prose(path, text, lines, body, title, chunking)
 
 
-def _metadata(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
-    head, _, body = text.partition("\n\n")
-    fields = dict(
-        line.split(": ", 1) for line in head.splitlines() if ": " in line
-    )
-    name = fields.get("Name", PurePosixPath(path).parent.name)
-    lines = head.count("\n") + 1
-    summary = fields.get("Summary", "")
-    if len(summary) >= chunking.min_characters:
-        yield Passage(path, 1, lines, name, summary)
-    yield from _prose(path, body.splitlines(), lines + 2, name, chunking)
-
-
-def _prose(
-    path: str, lines: list[str], offset: int, name: str, chunking: Chunking
+def _of_prose(
+    path: str,
+    text: str,
+    lines: Sequence[int],
+    start: int,
+    name: str,
+    chunking: Chunking,
 ) -> Iterator[Passage]:
-    title, start, block = name, 0, list[str]()
-    for number, line in enumerate([*lines, ""]):
-        heading = _HEADING.match(line)
+    """Paragraphs from a character on, which begins a line."""
+    title, begun, fenced = name, start, False
+    first = line_of(lines, start) - 1
+    for at, end in zip(
+        lines[first:], [*lines[first + 1 :], len(text)], strict=True
+    ):
+        line = text[at:end]
+        fenced ^= _FENCE.match(line) is not None
+        heading = None if fenced else _HEADING.match(line)
         if line.strip() and heading is None:
-            start = start if block else number
-            block.append(line)
             continue
-        for piece in pieces(" ".join(block), chunking):
-            yield Passage(
-                path, offset + start, offset + number - 1, title, piece
-            )
-        block = []
+        yield from _block(path, title, text, lines, (begun, at), chunking)
+        begun = end
         if heading is not None:
             title = f"{name}, {heading.group(1)}"
+    span = (begun, len(text))
+    yield from _block(path, title, text, lines, span, chunking)
 
 
-def _pieces(text: str, chunking: Chunking) -> Iterator[str]:
-    longest, piece = chunking.max_characters, ""
-    for sentence in _SENTENCE_END.split(text):
-        if piece and len(piece) + len(sentence) >= longest:
-            yield from _long_enough(piece, chunking)
-            piece = ""
-        piece = f"{piece} {sentence}".strip()
-        while len(piece) > longest:
-            space = piece.rfind(" ", 0, longest + 1)
-            end = space if space > 0 else longest
-            yield from _long_enough(piece[:end], chunking)
-            piece = piece[end:].lstrip()
-    yield from _long_enough(piece, chunking)
+def _block(
+    path: str,
+    title: str,
+    text: str,
+    lines: Sequence[int],
+    span: tuple[int, int],
+    chunking: Chunking,
+) -> Iterator[Passage]:
+    part = Located.part(text, *span)
+    whole = (line_of(lines, span[0]), line_of(lines, max(span[1] - 1, 0)))
+    yield from _split(path, title, part, lines, whole, chunking)
 
 
-def _long_enough(piece: str, chunking: Chunking) -> Iterator[str]:
-    if piece and len(piece) >= chunking.min_characters:
-        yield piece
+def _split(
+    path: str,
+    title: str,
+    part: Located,
+    lines: Sequence[int],
+    whole: tuple[int, int],
+    chunking: Chunking,
+) -> Iterator[Passage]:
+    """Passages of a part; its lines where those of a piece are not known."""
+    text = part.collapsed()
+    for start, end in pieces(text, chunking):
+        runs = text.runs(start, end)
+        stands = characters(runs, 0, end - start)
+        first, last = whole
+        if stands is not None:
+            first = line_of(lines, stands[0])
+            last = line_of(lines, stands[1] - 1)
+        yield Passage(path, first, last, title, text.text[start:end], runs)
+
+
+def _cuts(text: str, longest: int) -> Iterator[tuple[int, int]]:
+    start = end = 0
+    for until, after in _sentence_ends(text):
+        if end > start and until - start > longest:
+            yield start, end
+            start = end + 1
+        end = until
+        while end - start > longest:
+            space = text.rfind(" ", start + 1, start + longest + 1)
+            cut = space if space > 0 else start + longest
+            yield start, cut
+            start = cut + (text[cut] == " ")
+        if start >= end:
+            start = after
+    if end > start:
+        yield start, end
+
+
+def _sentence_ends(text: str) -> Iterator[tuple[int, int]]:
+    """Where each sentence ends, and the next one begins."""
+    for gap in _SENTENCE_END.finditer(text):
+        yield gap.span()
+    yield len(text), len(text)

@@ -19,11 +19,19 @@ from typing_extensions import override
 
 from reconciler import telemetry
 from reconciler.artifacts import ArtifactError, digest_of
-from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.graphs import (
+    GRAPH,
+    attention_bias,
+    compile_graph,
+    kept_graph,
+    legible,
+    load_tokenizer,
+    load_weights,
+    read_json,
+)
 from reconciler.retrieval.search import Hit
-from reconciler.retrieval.sentence_model import GRAPH, compile_graph, read_json
 
 MAX_TOKENS = 256
 """Of question and passage together, unless the model reads less."""
@@ -93,7 +101,12 @@ class CrossEncoder:
         self, directory: Path, cache: Path, device: str = "CPU"
     ) -> None:
         self._recipe = read_pair_recipe(directory)
-        home = _converted(self._recipe, cache)
+        recipe = self._recipe
+        home = kept_graph(
+            cache,
+            recipe.digest,
+            lambda directory: _convert(recipe, directory / GRAPH),
+        )
         self._tokenizer = _tokenizer(self._recipe)
         self._graph = compile_graph(home / GRAPH, device)
         self._device = device
@@ -110,8 +123,8 @@ class CrossEncoder:
         Raises:
             EmbedderError: the device failed, or gave what is no number.
         """
-        asked = _clean(question)
-        return self._score([(asked, _clean(h.passage.text)) for h in hits])
+        asked = legible(question)
+        return self._score([(asked, legible(h.passage.text)) for h in hits])
 
     def _score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         import numpy as np
@@ -133,27 +146,14 @@ class CrossEncoder:
         return out
 
 
-def _clean(text: str) -> str:
-    """Text that UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _run(graph: Any, arrays: Sequence[Any]) -> Any:
     # Models without token types have no third input.
     return graph(list(arrays[: len(graph.inputs)]))[0][:, 0]
 
 
 def _tokenizer(recipe: PairRecipe) -> Any:
-    from tokenizers import Tokenizer
-
-    path = recipe.directory / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the binding raises plain Exception
-        msg = f"{path}: {error}"
-        raise EmbedderError(msg) from error
+    tokenizer = load_tokenizer(recipe.directory, recipe.tokens)
     tokenizer.enable_padding()
-    tokenizer.enable_truncation(recipe.tokens)
     return tokenizer
 
 
@@ -169,20 +169,6 @@ def _encoded(
         np.array([row.attention_mask for row in rows], np.int64),
         np.array([row.type_ids for row in rows], np.int64),
     )
-
-
-def _converted(recipe: PairRecipe, cache: Path) -> Path:
-    home = cache / recipe.digest.replace(":", "-")
-    if (home / GRAPH).is_file():
-        return home
-    cache.mkdir(parents=True, exist_ok=True)
-    staging = cache / f".{home.name}"
-    if staging.exists():
-        remove_tree(staging)
-    staging.mkdir()
-    _convert(recipe, staging / GRAPH)
-    staging.rename(home)
-    return home
 
 
 def _convert(recipe: PairRecipe, path: Path) -> None:
@@ -217,22 +203,8 @@ def _module(recipe: PairRecipe) -> tuple[Any, bool]:
     """The original with a sigmoid, in torch; whether it reads token types."""
     import torch
     from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            recipe.directory,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError) as error:
-        msg = f"{recipe.directory}: {error}"
-        raise EmbedderError(msg) from error
+    model = load_weights(AutoModelForSequenceClassification, recipe.directory)
     typed = "token_type_ids" in inspect.signature(model.forward).parameters
 
     class Pairs(torch.nn.Module):
@@ -247,9 +219,7 @@ def _module(recipe: PairRecipe) -> tuple[Any, bool]:
             attention_mask: torch.Tensor,
             token_type_ids: torch.Tensor | None = None,
         ) -> torch.Tensor:
-            # Four dimensions, as in sentence_model.
-            weights = attention_mask.to(torch.float32)
-            bias = (1.0 - weights)[:, None, None, :] * -3.4e38
+            bias = attention_bias(attention_mask.to(torch.float32))
             types = {"token_type_ids": token_type_ids} if typed else {}
             logits: torch.Tensor = self.model(
                 input_ids=input_ids, attention_mask=bias, **types

@@ -31,7 +31,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.artifacts.copying import remove_tree
-from reconciler.retrieval.chunking import DEFAULT_CHUNKING
 from reconciler.runs.protocol import sync_directory, write_atomically
 
 MANIFEST = "manifest.json"
@@ -50,6 +49,10 @@ class LibraryError(Exception):
 
 class DamagedError(LibraryError):
     """Files of a generation are not what was written."""
+
+
+class OtherEmbedderError(LibraryError):
+    """A generation was built with another embedder than asks it."""
 
 
 class GenerationManifest(BaseModel):
@@ -73,8 +76,8 @@ class GenerationManifest(BaseModel):
     metric: str = "cosine"
     """How vectors are compared: cosine, ip or l2."""
 
-    chunking: str = DEFAULT_CHUNKING.identity
-    """How documents were split."""
+    chunking: str = ""
+    """How documents were split; empty: in a way of long ago."""
 
     model: str = ""
     """Where the embedder was loaded from, for whoever answers questions;

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from reconciler.retrieval.chunking import Passage
+from reconciler.retrieval.library import DamagedError
 from reconciler.retrieval.source import Known
 
 MAX_WORDS = 64
@@ -28,15 +29,18 @@ CREATE TABLE file (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
 CREATE TABLE passage (
     place INTEGER PRIMARY KEY, id INTEGER NOT NULL, path TEXT NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL,
-    title TEXT NOT NULL, body TEXT NOT NULL
+    title TEXT NOT NULL, body TEXT NOT NULL, runs BLOB NOT NULL
 );
+PRAGMA user_version = 2;
 CREATE INDEX passage_id ON passage (id);
 CREATE VIRTUAL TABLE words USING fts5 (
     title, body, content='passage', content_rowid='place',
     tokenize='porter unicode61'
 );
 """
-_COLUMNS = "path, first, last, title, body"
+_OLD_COLUMNS = "path, first, last, title, body"
+"""Of files that were written before version 2: they know no characters."""
+_COLUMNS = f"{_OLD_COLUMNS}, runs"
 _WORD = re.compile(r"\w+")
 _KEPT_PATTERNS = 32
 
@@ -47,15 +51,29 @@ Patterns = Sequence[str]
 def write_passages(
     path: Path, files: Mapping[str, str], passages: Iterable[Passage]
 ) -> None:
-    """Write a new file; it is on the disk when this returns."""
+    """Write a new file; it is on the disk when this returns.
+
+    Raises:
+        OSError: the disk refused, as when it is full.
+    """
+    try:
+        _write(path, files, passages)
+    except sqlite3.OperationalError as error:
+        msg = f"{path}: {error}"
+        raise OSError(msg) from error
+
+
+def _write(
+    path: Path, files: Mapping[str, str], passages: Iterable[Passage]
+) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(_SCHEMA)
         database.executemany("INSERT INTO file VALUES (?, ?)", files.items())
         database.executemany(
             f"INSERT INTO passage (id, {_COLUMNS}) "  # noqa: S608 - constants
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (p.id, p.path, p.first, p.last, p.title, p.body)
+                (p.id, p.path, p.first, p.last, p.title, p.body, p.runs)
                 for p in passages
             ),
         )
@@ -63,20 +81,35 @@ def write_passages(
 
 
 class Passages:
-    """A file of passages, open to read; threads take turns."""
+    """A file of passages, open to read; threads take turns.
+
+    Raises:
+        DamagedError: it is no such file, here and in every method.
+    """
 
     def __init__(self, path: Path) -> None:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._turn = threading.Lock()
         self._matching: dict[tuple[str, ...], str] = {}
-        self._database = sqlite3.connect(
-            uri, uri=True, check_same_thread=False
-        )
+        self._path = path
+        try:
+            self._database = sqlite3.connect(
+                uri, uri=True, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            msg = f"{path}: {error}"
+            raise DamagedError(msg) from error
+        try:
+            ((version,),) = self._rows("PRAGMA user_version")
+        except DamagedError:
+            self._database.close()
+            raise
+        self._columns = _COLUMNS if version else _OLD_COLUMNS
 
     def known(self) -> dict[str, Known]:
         """What each file held."""
         found: dict[str, list[Passage]] = {}
-        query = f"SELECT {_COLUMNS} FROM passage ORDER BY place"  # noqa: S608
+        query = f"SELECT {self._columns} FROM passage ORDER BY place"  # noqa: S608
         for row in self._rows(query):
             found.setdefault(row[0], []).append(Passage(*row))
         return {
@@ -87,7 +120,7 @@ class Passages:
     def get(self, id_: int, within: Patterns = ()) -> Passage | None:
         """The first passage of an id, in documents that `within` lets in."""
         rows = self._rows(
-            f"SELECT {_COLUMNS} FROM passage "  # noqa: S608 - constants
+            f"SELECT {self._columns} FROM passage "  # noqa: S608 - constants
             f"WHERE id = ?{_let_in(within)} ORDER BY place LIMIT 1",
             (id_, *self._let_in(within)),
         )
@@ -153,8 +186,14 @@ class Passages:
     def _rows(
         self, query: str, values: Sequence[object] = ()
     ) -> list[tuple[Any, ...]]:
-        with self._turn:
-            return self._database.execute(query, tuple(values)).fetchall()
+        try:
+            with self._turn:
+                return self._database.execute(query, tuple(values)).fetchall()
+        except sqlite3.ProgrammingError:
+            raise  # a defect of ours is no damage
+        except sqlite3.DatabaseError as error:
+            msg = f"{self._path}: {error}"
+            raise DamagedError(msg) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -22,16 +22,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler import telemetry
-from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.chunking import passages
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.graphs import (
+    GRAPH,
+    compile_graph,
+    kept_graph,
+    load_tokenizer,
+)
 from reconciler.retrieval.library import file_digest
 from reconciler.retrieval.sentence_model import (
-    GRAPH,
     Recipe,
-    compile_graph,
     converted,
-    load_tokenizer,
     read_recipe,
 )
 
@@ -74,14 +76,11 @@ def quantized(recipe: Recipe, cache: Path) -> tuple[Path, Drift]:
         EmbedderError: it could not be made, or its vectors drift too far.
     """
     source = converted(recipe, cache)
-    home = source.with_name(f"{source.name}-int8")
-    if not (home / GRAPH).is_file():
-        staging = cache / f".{home.name}"
-        if staging.exists():
-            remove_tree(staging)
-        staging.mkdir()
-        _in_child(recipe, source, staging)
-        staging.rename(home)
+    home = kept_graph(
+        cache,
+        f"{recipe.digest}-int8",
+        lambda directory: _in_child(recipe, source, directory),
+    )
     try:
         drift = Drift.model_validate_json((home / DRIFT).read_bytes())
     except (OSError, ValidationError) as error:
@@ -128,7 +127,7 @@ def _quantize(recipe: Recipe, source: Path, target: Path) -> None:
     import nncf
     import openvino
 
-    tokenizer = load_tokenizer(recipe)
+    tokenizer = load_tokenizer(recipe.directory, recipe.tokens)
     rows = [_tokens(tokenizer, text) for text in _texts()]
     graph = nncf.quantize(
         openvino.Core().read_model(source),

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from reconciler.retrieval.arrays import Doubles, Floats, Mask
+from reconciler.retrieval.graphs import GRAPH
 from reconciler.retrieval.rerank_features import FEATURES, features
 from reconciler.retrieval.reranking import reranked
 from reconciler.retrieval.search import Hit, Searcher
-from reconciler.retrieval.sentence_model import GRAPH
 from reconciler.retrieval.title_questions import TitleQuestion
 from reconciler.retrieval.trained_reranker import (
     DESCRIPTION,

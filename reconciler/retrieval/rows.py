@@ -1,7 +1,8 @@
 """Documents that are rows of one file, such as exported feedback.
 
 One JSON object a line: `path` names the document, `title` says what it is
-about, `text` is what is found and shown. A row counts as one line.
+about, `text` is what is found and shown. A row counts as one line, and
+characters are those of its `text`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from reconciler.retrieval.chunking import (
     Passage,
     pieces,
 )
+from reconciler.retrieval.located import Located
 from reconciler.retrieval.source import Known, Scan, SourceError
 
 
@@ -65,8 +67,17 @@ class Rows:
             found.passages.extend(old.passages)
             return
         every = replace(self.chunking, min_characters=1)
+        whole = Located.part(text, 0, len(text)).collapsed()
         found.passages.extend(
-            Passage(path, 1, 1, title, piece) for piece in pieces(text, every)
+            Passage(
+                path,
+                1,
+                1,
+                title,
+                whole.text[start:end],
+                whole.runs(start, end),
+            )
+            for start, end in pieces(whole, every)
         )
 
 
@@ -80,7 +91,7 @@ def _row(line: bytes) -> tuple[str, str, str] | None:
     if not all(isinstance(value, str) for value in values):
         return None
     path, title, text = (
-        " ".join(value.encode("utf-8", "replace").decode().split())
+        value.encode("utf-8", "replace").decode().replace("\0", " ")
         for value in values
     )
-    return path, title, text.replace("\0", " ")
+    return " ".join(path.split()), " ".join(title.split()), text

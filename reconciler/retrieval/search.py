@@ -18,6 +18,7 @@ from reconciler.retrieval.library import (
     DamagedError,
     Library,
     LibraryError,
+    OtherEmbedderError,
 )
 from reconciler.retrieval.passages import Passages
 from reconciler.retrieval.recall import measured_recall
@@ -75,7 +76,7 @@ class Searcher:
                 f"{library.root} was built with {self.manifest.embedder}, not "
                 f"with {embedder.identity}: build it again or name that model"
             )
-            raise LibraryError(msg)
+            raise OtherEmbedderError(msg)
         self._embedder = embedder
         home = library.generation(name)
         try:
@@ -88,7 +89,11 @@ class Searcher:
             )
         except (CorruptFileError, FileNotFoundError) as error:
             raise DamagedError(str(error)) from error
-        self._passages = Passages(home / PASSAGES)
+        try:
+            self._passages = Passages(home / PASSAGES)
+        except DamagedError:
+            self._vectors.close()
+            raise
 
     @property
     def embedder(self) -> Embedder:

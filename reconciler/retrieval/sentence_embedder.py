@@ -11,14 +11,14 @@ import numpy as np
 
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.embedder import EmbedderError, Precision
-from reconciler.retrieval.quantization import quantized
-from reconciler.retrieval.sentence_model import (
+from reconciler.retrieval.graphs import (
     GRAPH,
     compile_graph,
-    converted,
+    legible,
     load_tokenizer,
-    read_recipe,
 )
+from reconciler.retrieval.quantization import quantized
+from reconciler.retrieval.sentence_model import converted, read_recipe
 
 BATCH = 16
 """Texts in one inference; of similar length, so that little is padding."""
@@ -58,7 +58,7 @@ class SentenceEmbedder:
             home, drift = quantized(recipe, cache)
             self._identity += f"-int8-{drift.digest[:16]}"
         self._graph = home / GRAPH
-        self._tokenizer = load_tokenizer(recipe)
+        self._tokenizer = load_tokenizer(recipe.directory, recipe.tokens)
         self._single = compile_graph(self._graph, device)
         self._device = device
         self._bulk: Any = None
@@ -83,7 +83,7 @@ class SentenceEmbedder:
         """
         out = np.zeros((len(texts), self.dim), np.float32)
         encodings = self._tokenizer.encode_batch(
-            [_clean(text) for text in texts]
+            [legible(text) for text in texts]
         )
         tokens = [np.asarray(row.ids, np.int64) for row in encodings]
         order = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
@@ -123,11 +123,6 @@ class SentenceEmbedder:
             graph = compile_graph(self._graph, self._device, bulk=True)
             self._bulk = AsyncInferQueue(graph)
         return self._bulk
-
-
-def _clean(text: str) -> str:
-    """Text that UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _padded(group: list[int], tokens: list[Any]) -> list[Any]:

@@ -7,7 +7,6 @@ its vectors are those of the original.
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,17 @@ from typing_extensions import override
 
 from reconciler import telemetry
 from reconciler.artifacts import ArtifactError, digest_of
-from reconciler.artifacts.copying import remove_tree
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.graphs import (
+    GRAPH,
+    attention_bias,
+    compile_graph,
+    kept_graph,
+    load_tokenizer,
+    load_weights,
+    read_json,
+)
 
-GRAPH = "model.xml"
 MIN_COSINE = 0.9999
 """What the graph's vectors must agree to with the original's."""
 _PROOF = (
@@ -97,29 +103,6 @@ def _pooling(directory: Path) -> Pooling:
     raise EmbedderError(msg + "mean or cls pooling is supported")
 
 
-def read_json(directory: Path, name: str, missing: Any) -> Any:
-    """A JSON file of a model; `missing` if there is none and that is no None.
-
-    Raises:
-        EmbedderError: it cannot be read, or is of another type.
-    """
-    path = directory / name
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        if missing is None:
-            msg = f"{path}: the file is missing"
-            raise EmbedderError(msg) from error
-        return missing
-    except (OSError, ValueError) as error:
-        msg = f"{path}: {error}"
-        raise EmbedderError(msg) from error
-    if missing is not None and type(found) is not type(missing):
-        msg = f"{path}: not a JSON {type(missing).__name__}"
-        raise EmbedderError(msg)
-    return found
-
-
 def converted(recipe: Recipe, cache: Path) -> Path:
     """The directory of the graph; converts at the first call.
 
@@ -129,17 +112,11 @@ def converted(recipe: Recipe, cache: Path) -> Path:
         EmbedderError: the weights cannot be read, or the graph would give
             other vectors.
     """
-    home = cache / recipe.digest.replace(":", "-")
-    if (home / GRAPH).is_file():
-        return home
-    cache.mkdir(parents=True, exist_ok=True)
-    staging = cache / f".{home.name}"
-    if staging.exists():
-        remove_tree(staging)
-    staging.mkdir()
-    _convert(recipe, staging / GRAPH)
-    staging.rename(home)
-    return home
+    return kept_graph(
+        cache,
+        recipe.digest,
+        lambda directory: _convert(recipe, directory / GRAPH),
+    )
 
 
 def _convert(recipe: Recipe, path: Path) -> None:
@@ -183,72 +160,19 @@ def _prove(path: Path, ids: Any, mask: Any, expected: Any) -> None:
 def _encoded(recipe: Recipe) -> tuple[Any, Any]:
     import numpy as np
 
-    tokenizer = load_tokenizer(recipe)
+    tokenizer = load_tokenizer(recipe.directory, recipe.tokens)
     tokenizer.enable_padding()
     rows = tokenizer.encode_batch(list(_PROOF))
     ids = np.array([row.ids for row in rows], np.int64)
     return ids, np.array([row.attention_mask for row in rows], np.int64)
 
 
-def load_tokenizer(recipe: Recipe) -> Any:
-    """The tokenizer, cutting texts at what the model reads."""
-    from tokenizers import Tokenizer
-
-    path = recipe.directory / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the binding raises plain Exception
-        msg = f"{path}: {error}"
-        raise EmbedderError(msg) from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(recipe.tokens)
-    return tokenizer
-
-
-def compile_graph(path: Path, device: str, *, bulk: bool = False) -> Any:
-    """The graph on a device, in float32.
-
-    Raises:
-        EmbedderError: no such device, or the files are damaged.
-    """
-    telemetry.refuse_if_early()
-    import openvino
-
-    options = {
-        # bfloat16 was measured to give wrong vectors at some lengths.
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "THROUGHPUT" if bulk else "LATENCY",
-    }
-    if device == "CPU":
-        options["ENABLE_CPU_PINNING"] = "NO"
-    try:
-        return openvino.Core().compile_model(path, device, options)
-    except RuntimeError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        msg = f"{path} on {device}: {lines[-1].strip()}"
-        raise EmbedderError(msg) from error
-
-
 def _module(recipe: Recipe) -> Any:
     """The original with pooling and normalisation, in torch."""
     import torch
     from transformers import AutoModel
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        encoder = AutoModel.from_pretrained(
-            recipe.directory,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError) as error:
-        msg = f"{recipe.directory}: {error}"
-        raise EmbedderError(msg) from error
+    encoder = load_weights(AutoModel, recipe.directory)
 
     class Sentence(torch.nn.Module):
         def __init__(self) -> None:
@@ -259,12 +183,9 @@ def _module(recipe: Recipe) -> Any:
         def forward(
             self, input_ids: torch.Tensor, attention_mask: torch.Tensor
         ) -> torch.Tensor:
-            # Four dimensions: the mask code of transformers depends on
-            # Python control flow, which a trace freezes.
             weights = attention_mask.to(torch.float32)
-            bias = (1.0 - weights)[:, None, None, :] * -3.4e38
             hidden = self.encoder(
-                input_ids=input_ids, attention_mask=bias
+                input_ids=input_ids, attention_mask=attention_bias(weights)
             ).last_hidden_state
             if recipe.pooling == "cls":
                 pooled = hidden[:, 0]

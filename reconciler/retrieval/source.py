@@ -102,7 +102,7 @@ def scan(
             have the same name.
     """
     found, before = Scan(), known or {}
-    for name, path in _named(roots):
+    for name, path in _named(roots, found.skipped):
         legible = name.encode("utf-8", "replace").decode()
         if legible != name:
             found.skipped[legible] = "its name is not UTF-8"
@@ -119,7 +119,7 @@ def scan(
             found.unchanged += 1
             found.passages.extend(old.passages)
         else:
-            text = data.decode("utf-8", "replace").replace("\0", " ")
+            text = data.decode("utf-8-sig", "replace").replace("\0", " ")
             found.passages.extend(passages(name, text, chunking))
     return found
 
@@ -133,24 +133,30 @@ def fingerprint(roots: Sequence[Path]) -> str:
         SourceError: as `scan`.
     """
     digest = hashlib.sha256()
-    for name, path in _named(roots):
+    missed = dict[str, str]()
+    for name, path in _named(roots, missed):
         try:
             found = path.stat()
         except OSError:
             continue  # gone since it was listed; the next look sees that
         line = f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"
         digest.update(line.encode("utf-8", "surrogatepass"))
+    for name, why in sorted(missed.items()):
+        digest.update(f"{name}\0{why}\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-def _named(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+def _named(
+    roots: Sequence[Path], missed: dict[str, str]
+) -> Iterator[tuple[str, Path]]:
+    """Each document with its name; `missed` gets unreadable folders."""
     names = [root.name for root in roots]
     if len(set(names)) < len(names):
         msg = f"directories of the same name: {', '.join(sorted(names))}"
         raise SourceError(msg)
     for root in roots:
         base = root.parent if len(roots) > 1 else root
-        for path in _documents(root):
+        for path in _documents(root, base, missed):
             yield path.relative_to(base).as_posix(), path
 
 
@@ -163,11 +169,17 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _documents(root: Path) -> Iterator[Path]:
+def _documents(
+    root: Path, base: Path, missed: dict[str, str]
+) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        if Path(error.filename) == root:
+        folder = Path(error.filename)
+        if folder == root:
             msg = f"{root}: {error.strerror}"
             raise SourceError(msg) from error
+        name = folder.relative_to(base).as_posix()
+        name = name.encode("utf-8", "replace").decode()
+        missed[f"{name}/"] = str(error.strerror)
 
     for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = _visible(folders)

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from reconciler.artifacts import ArtifactError, digest_of
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.graphs import GRAPH, compile_graph
 from reconciler.retrieval.rerank_features import FEATURES, features
 from reconciler.retrieval.search import Hit
-from reconciler.retrieval.sentence_model import GRAPH, compile_graph
 
 DESCRIPTION = "reranker.json"
 

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reconciler.retrieval.selfrag.protocols import PartError
 from reconciler.serving.completions import ApiError, invalid
 from reconciler.serving.index_rollout import IndexRollout
+from reconciler.serving.open_index import OpenIndex
 from reconciler.serving.requests import admitted, body_of
-from reconciler.serving.search_api import MAX_QUERY_CHARACTERS
+from reconciler.serving.search_api import AskedText
 from reconciler.serving.search_endpoint import (
     SECONDS,
     SearchEndpoint,
@@ -35,7 +36,7 @@ class AnswerRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     index: str = Field(min_length=1, max_length=253)
-    question: str = Field(max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")
+    question: AskedText
 
 
 @dataclass
@@ -46,7 +47,7 @@ class AnswerEndpoint:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        asked = _parsed(await body_of(request))
+        asked = parse_answer(await body_of(request))
         rollout = self.search.rollout(asked.index)
         require_current(rollout, asked.index)
 
@@ -60,7 +61,12 @@ class AnswerEndpoint:
         return web.json_response(found)
 
 
-def _parsed(body: Any) -> AnswerRequest:
+def parse_answer(body: Any) -> AnswerRequest:
+    """Validate the body of a request.
+
+    Raises:
+        ApiError: 400, naming the parameter.
+    """
     if not isinstance(body, dict):
         raise ApiError(400, "the body is not a JSON object")
     try:
@@ -75,11 +81,26 @@ def _answer(rollout: IndexRollout, asked: AnswerRequest) -> dict[str, Any]:
         index = require_current(rollout, asked.index)
         with index.lent() as alive:
             if alive:
-                rag = index.self_rag(BUDGET)
-                answer = asyncio.run(rag.answer(asked.question))
-                return {
-                    "object": "answer",
-                    "index": asked.index,
-                    "generation": index.generation,
-                    **answer.document(),
-                }
+                return answered_from(index, asked, BUDGET)
+
+
+def answered_from(
+    index: OpenIndex, asked: AnswerRequest, seconds: float
+) -> dict[str, Any]:
+    """The body of an answer from one generation.
+
+    Args:
+        index: the generation.
+        asked: the question.
+        seconds: that it may take.
+
+    Raises:
+        PartError: the critics do not know the embedder of the index.
+    """
+    answer = asyncio.run(index.self_rag(seconds).answer(asked.question))
+    return {
+        "object": "answer",
+        "index": asked.index,
+        "generation": index.generation,
+        **answer.document(),
+    }

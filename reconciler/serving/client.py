@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-MAX_ANSWER_BYTES = 1 << 22
+MAX_ANSWER_BYTES = 1 << 24
 
 
 class CompletionError(Exception):

@@ -60,7 +60,8 @@ class ObservedIndex(Document):
     """When `state`, `message` and `generation` became what they are."""
 
     damaged: str | None = None
-    """A generation that cannot be opened because its files are damaged."""
+    """A generation that has to be built again: its files are damaged, or its
+    embedder is gone."""
 
     questions: int = 0
     """Newest answers that the latencies are of."""

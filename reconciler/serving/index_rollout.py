@@ -139,7 +139,11 @@ class IndexRollout:
             if told == before or pause < REPORT_SECONDS:
                 return
         self._reported_at = time.monotonic()
-        self.files.write_observed(told)
+        try:
+            self.files.write_observed(told)
+        except OSError as error:
+            # A full disk keeps nobody from answering; the next look tells.
+            _LOG.warning("index %s: %s", self.name, error)
 
 
 def _pointer(desired: DesiredIndex) -> str | None:

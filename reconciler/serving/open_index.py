@@ -19,6 +19,7 @@ from reconciler.retrieval.library import (
     GenerationManifest,
     Library,
     LibraryError,
+    OtherEmbedderError,
 )
 from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.opening import open_embedder, open_reranker
@@ -44,7 +45,9 @@ class OpeningError(Exception):
 
     Args:
         message: why.
-        damaged: the generation whose files are damaged, if that is why.
+        damaged: the generation that has to be built again, if that is why:
+            its files are damaged, or no embedder is like the one that it was
+            built with.
     """
 
     def __init__(self, message: str, damaged: str | None = None) -> None:
@@ -174,6 +177,9 @@ class Opener:
                 manifest = library.checked_manifest(name)
                 embedder = self._embedder_of(desired, manifest)
                 return Searcher(library, embedder)
+            except OtherEmbedderError as error:
+                # The model, or its graph, is not what it was.
+                raise OpeningError(str(error), name) from error
             except DamagedError as error:
                 # Removed while it was opened: there are newer ones.
                 if library.current() == name or attempt == _TRIES - 1:

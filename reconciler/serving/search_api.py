@@ -8,8 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
+from reconciler.retrieval.located import characters_document
 from reconciler.retrieval.reranking import Ranked
 from reconciler.retrieval.search import Mode
 from reconciler.serving.completions import ApiError, invalid
@@ -17,6 +25,19 @@ from reconciler.serving.completions import ApiError, invalid
 MAX_QUERY_CHARACTERS = 8192
 MAX_HITS = 100
 MAX_PATTERNS = 16
+
+
+def _not_blank(text: str) -> str:
+    # Not by a pattern: that knows less white space than Python does.
+    if not text.strip():
+        raise PydanticCustomError("blank", "there is nothing but white space")
+    return text
+
+
+AskedText = Annotated[
+    str, Field(max_length=MAX_QUERY_CHARACTERS), AfterValidator(_not_blank)
+]
+"""A question."""
 
 
 class SearchFilter(BaseModel):
@@ -36,7 +57,7 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     index: str = Field(min_length=1, max_length=253)
-    query: str = Field(max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")
+    query: AskedText
     k: int = Field(default=10, ge=1, le=MAX_HITS)
     mode: Mode = "hybrid"
     filter: SearchFilter | None = None
@@ -74,12 +95,14 @@ def hit_document(ranked: Ranked) -> dict[str, Any]:
     """One hit as JSON.
 
     `span` is the first and the last line of the document that the text comes
-    from, counted from 1.
+    from, counted from 1; `characters` the first (inclusive) and the last
+    (exclusive) character, counted from 0; null if they are not known.
     """
     hit, passage = ranked.hit, ranked.hit.passage
     return {
         "document": passage.path,
         "span": {"start": passage.first, "end": passage.last},
+        "characters": characters_document(passage.characters()),
         "title": passage.title,
         "text": passage.body,
         "score": round(

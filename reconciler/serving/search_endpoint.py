@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.library import LibraryError
 from reconciler.retrieval.reranking import Ranked
 from reconciler.serving.admission import Admission
 from reconciler.serving.completions import ApiError
@@ -50,7 +51,7 @@ class SearchEndpoint:
 
         try:
             generation, hits = await admitted(self.admission, work)
-        except EmbedderError as error:
+        except (EmbedderError, LibraryError) as error:
             raise ApiError(500, str(error), "server_error") from error
         rollout.latencies.add(time.perf_counter() - started)
         return web.json_response(search_response(asked, generation, hits))

@@ -7,11 +7,16 @@ import json
 import pytest
 
 from reconciler.cli.main import main
+from reconciler.retrieval.build import build
+from reconciler.retrieval.embedder import HashingEmbedder
+from reconciler.retrieval.library import Library
+from reconciler.retrieval.selfrag import assembly
 from reconciler.retrieval.selfrag.features import (
     RELEVANCE,
     SUPPORT,
     USEFULNESS,
 )
+from reconciler.retrieval.selfrag.heads import load_heads
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def test_an_answer_shows_its_evidence(ask, capsys) -> None:
     assert ask("when does water freeze?") == 0
     out, err = capsys.readouterr()
     assert "Water freezes at zero degrees and then takes more room." in out
-    assert "frost.md:3-3, characters 0-55" in out
+    assert "frost.md:3-3, characters 9-64 (frost, Frost)" in out
     assert "looking for: when does water freeze?" in err
 
 
@@ -82,7 +87,7 @@ def test_no_answer_says_why_and_has_a_code_of_its_own(ask, capsys) -> None:
     assert "no answer: nothing relevant was found" in out
 
 
-def test_json_has_one_line_for_each_question(ask, capsys) -> None:
+def test_json_has_one_line_for_each_question(ask, docs, capsys) -> None:
     assert ask("-o", "json", "does dry wood burn?") == 0
     (found,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert found["verdict"] == "answered"
@@ -90,6 +95,8 @@ def test_json_has_one_line_for_each_question(ask, capsys) -> None:
     span = evidence["passage"][evidence["start"] : evidence["end"]]
     assert span == found["answer"]
     assert evidence["document"] == "fire.md"
+    document, stands = (docs / "fire.md").read_text(), evidence["characters"]
+    assert document[stands["start"] : stands["end"]] == found["answer"]
     assert set(found["scores"]) == {
         *("relevance", "support", "usefulness", "total")
     }
@@ -105,6 +112,59 @@ def test_mistakes_are_named(ask, docs, tmp_path, capsys) -> None:
     common = ["--state", str(tmp_path / "s"), "ask", "--in", str(docs)]
     assert main([*common, "--model", "hashing", "water"]) == 1
     assert "these critics were trained with" in capsys.readouterr().err
+    assert not (tmp_path / "s" / "indexes").exists()  # nothing was built
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([" "], "the question is empty"),
+        (["--timeout", "-1", "why?"], "'-1' is no number of seconds"),
+        (["--seconds", "nan", "why?"], "'nan' is no number of seconds"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_read(
+    ask, tmp_path, capsys, words, message
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        ask(*words)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_question_that_is_no_utf_8_is_answered(ask, capsys) -> None:
+    assert ask("-o", "json", "when does water \udcff freeze?") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["question"] == "when does water \ufffd freeze?"
+
+
+@pytest.fixture
+def handbook(docs, tmp_path, critics, monkeypatch):
+    """A VectorIndex whose serving process does not run."""
+    known = load_heads(critics)
+    monkeypatch.setattr(assembly, "load_heads", lambda _path: known)
+    state = tmp_path / "state"
+    home = Library(state / "vectorindexes/default/handbook")
+    build(home, [docs], HashingEmbedder())
+    return ["--state", str(state), "ask", "-i", "handbook"]
+
+
+def test_an_index_answers(handbook, capsys) -> None:
+    assert main([*handbook, "when does water freeze?"]) == 0
+    out, _ = capsys.readouterr()
+    assert "frost.md:3-3, characters 9-64 (frost, Frost)" in out
+    assert main([*handbook, "who composed the opera?"]) == 3
+    assert "no answer: " in capsys.readouterr().out
+    assert main([*handbook, "-o", "json", "does dry wood burn?"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["index"], found["generation"]) == ("handbook", "000001")
+
+
+def test_mistakes_of_asking_an_index_are_named(handbook, capsys) -> None:
+    assert main([*handbook[:-1], "absent", "why?"]) == 1
+    assert "there is no index at" in capsys.readouterr().err
+    assert main([*handbook, "--critics", "x", "why?"]) == 2
+    assert "mean nothing to a VectorIndex" in capsys.readouterr().err
 
 
 def test_an_endpoint_that_is_away_is_an_abstention(ask, capsys) -> None:

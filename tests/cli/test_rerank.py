@@ -7,6 +7,8 @@ import json
 import pytest
 
 from reconciler.cli.main import main
+from reconciler.retrieval import opening
+from reconciler.retrieval.embedder import EmbedderError
 
 pytestmark = pytest.mark.slow  # torch and OpenVINO take seconds to load
 
@@ -34,6 +36,31 @@ def train(docs, tmp_path):
         return main([*common, "--model", "hashing", *words])
 
     return train
+
+
+def test_the_precision_is_that_of_the_command_line(
+    docs, tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def refuse(model, _graphs, device, *, precision):
+        asked.append((model, device, precision))
+        raise EmbedderError("no such model")
+
+    monkeypatch.setattr(opening, "open_embedder", refuse)
+    words = [
+        "rerank",
+        "train",
+        "--in",
+        str(docs),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    state = ["--state", str(tmp_path / "state"), "--model", "m"]
+    for precision in ("f32", "int8"):
+        assert main([*words, *state, "--precision", precision]) == 1
+    assert [each[2] for each in asked] == ["f32", "int8"]
+    assert "no such model" in capsys.readouterr().err
 
 
 def test_what_helps_is_kept_with_its_figures(train, tmp_path, capsys):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from reconciler.cli.errors import CommandError
+from reconciler.cli.local_library import failures_named
 from reconciler.cli.main import main
 
 
@@ -40,11 +42,23 @@ def test_the_answer_shows_its_evidence(ask, capsys) -> None:
     assert "2 documents, 2 passages, 2 embedded" in err
 
 
-def test_json_has_one_line_for_each_question(ask, capsys) -> None:
+def test_a_reader_that_has_gone_is_no_failure_of_ours() -> None:
+    with pytest.raises(BrokenPipeError), failures_named():
+        raise BrokenPipeError
+    with pytest.raises(CommandError, match="disk"), failures_named():
+        raise OSError("the disk is full")
+    with pytest.raises(ValueError, match="defect"), failures_named():
+        raise ValueError("a defect is not hidden")
+
+
+def test_json_has_one_line_for_each_question(ask, docs, capsys) -> None:
     assert ask("-o", "json", "-k", "1", "dry wood", "water room") == 0
     lines = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
     assert [x["hits"][0]["path"] for x in lines] == ["fire.md", "frost.md"]
-    assert lines[0]["hits"][0]["firstLine"] == 3
+    hit = lines[0]["hits"][0]
+    assert hit["firstLine"] == 3
+    document, stands = (docs / "fire.md").read_text(), hit["characters"]
+    assert document[stands["start"] : stands["end"]] == hit["text"]
 
 
 def test_a_second_call_sees_what_changed_and_no_refresh_does_not(
@@ -72,8 +86,9 @@ def test_time_that_is_too_short_is_said(ask, capsys) -> None:
 def test_mistakes_are_named(ask, docs, tmp_path, capsys) -> None:
     assert ask("--no-refresh", "water") == 1
     assert "nothing was built here yet" in capsys.readouterr().err
-    assert ask("-k", "0", "water") == 1
-    assert "k must be positive" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        ask("-k", "0", "water")
+    assert "'0' is not a whole number from 1" in capsys.readouterr().err
     assert ask("--in", str(tmp_path / "absent"), "water") == 1
     assert "absent" in capsys.readouterr().err
     assert ask("--model", str(docs), "water") == 1

@@ -57,5 +57,5 @@ def test_documents_can_be_named(ask, capsys):
 def test_mistakes_are_named(ask, capsys):
     assert ask("water", index="absent") == 1
     assert "there is no index at" in capsys.readouterr().err
-    assert ask("-k", "0", "water") == 1
+    assert ask("-k", "101", "water") == 1
     assert "k: " in capsys.readouterr().err

@@ -363,7 +363,10 @@ def test_suspended_means_no_build_and_no_end_of_answers():
     facts = steady(wanted=Wanted("r1", "s2"), run=BuildRun("run-2", "Running"))
     result = plan(index(suspend=True), facts, NOW)
     assert names(result) == ["StopBuild"]
-    assert result.requeue_after is None
+    away = steady(server_alive=False)
+    result = plan(index(suspend=True), away, NOW)
+    assert names(result) == ["EnsureServer"]
+    assert result.requeue_after == 60.0  # it is looked after all the same
 
 
 def test_an_index_that_moved_to_another_node_answers_there_alone():

@@ -53,7 +53,7 @@ def test_metadata_gives_summary_and_description_under_the_name() -> None:
     )
     found = passages("saw-1.dist-info/METADATA", text)
     assert [p.title for p in found] == ["saw", "saw"]
-    assert [p.first for p in found] == [1, 5]
+    assert [p.first for p in found] == [3, 5]
 
 
 def test_long_text_is_cut_at_sentences_and_nothing_is_lost() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reconciler.retrieval.embedder import EmbedderError
+from reconciler.retrieval.graphs import GRAPH
 from reconciler.retrieval.models import installed_model
 from reconciler.retrieval.quantization import (
     DRIFT,
@@ -15,7 +16,7 @@ from reconciler.retrieval.quantization import (
     verdict,
 )
 from reconciler.retrieval.sentence_embedder import SentenceEmbedder
-from reconciler.retrieval.sentence_model import GRAPH, read_recipe
+from reconciler.retrieval.sentence_model import read_recipe
 
 
 def drift(mean: float, worst: float) -> Drift:

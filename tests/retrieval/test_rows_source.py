@@ -109,3 +109,21 @@ def test_other_lengths_split_again_and_embed_what_is_new(tmp_path):
     assert all(
         len(p.body) <= 120 for p in passages("a.md", text, Chunking(120, 10))
     )
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write_documents(tmp_path / "docs", 2)
+    write_documents(tmp_path / "docs" / "inner", 3)
+    root = tmp_path / "docs"
+    before, scandir = fingerprint([root]), os.scandir
+
+    def refuse(path):
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = Directories((root,)).scan(None)
+    assert found.skipped == {"inner/": "Permission denied"}
+    assert len(found.files) == 2
+    assert fingerprint([root]) != before

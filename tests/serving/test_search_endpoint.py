@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import threading
@@ -99,11 +100,49 @@ async def test_hits_tell_document_span_text_score_and_generation(site):
     first = body["hits"][0]
     assert first["document"] == "d7.md"
     assert first["span"] == {"start": 3, "end": 3}
+    stands = first["characters"]
+    document = (site.documents / "d7.md").read_text()
+    assert document[stands["start"] : stands["end"]] == first["text"]
     assert "question 7 is written" in first["text"]
     assert first["score"] >= body["hits"][1]["score"]
     assert len(body["hits"]) == 2
     health = await (await site.client.get("/healthz")).json()
     assert health["indexes"] == {"docs": "000001"}
+
+
+async def test_an_index_of_an_embedder_that_is_gone_is_to_be_built_again(site):
+    site.write(1)
+    build(site.library, [site.documents], HashingEmbedder(512))
+    await site.ask_for().converge()
+    told = site.files.observed("docs")
+    assert (told.state, told.damaged) == ("Failed", "000001")
+    assert "was built with hashed-features-512" in told.message
+    site.build()
+    rollout = site.rollouts["docs"]
+    await rollout.converge()
+    told = site.files.observed("docs")
+    assert (told.state, told.damaged, told.generation) == (
+        *("Serving", None),
+        "000002",
+    )
+
+
+async def test_a_full_disk_keeps_nobody_from_answering(site, monkeypatch):
+    site.write(1)
+    site.build()
+    rollout = site.ask_for()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexFiles, "write_observed", full)
+        await rollout.converge()
+        status, body = await site.post(query="question 7 in full", k=1)
+        assert (status, body["generation"]) == (200, "000001")
+    assert site.files.observed("docs") is None
+    await rollout.converge()
+    assert site.files.observed("docs").generation == "000001"
 
 
 async def test_a_filter_narrows_the_documents(site):

@@ -25,6 +25,7 @@ def test_defaults_are_hybrid_ten_and_what_the_index_has():
         ({"index": None}, "you must provide index"),
         ({"query": None}, "you must provide query"),
         ({"query": " \n"}, "query: "),
+        ({"query": "\x1c \x85"}, "query: there is nothing"),
         ({"query": "x" * 8193}, "query: "),
         ({"query": "\ud800"}, "query: "),
         ({"k": 0}, "k: "),

@@ -6,7 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reconciler.retrieval.located import characters, characters_document
+
 Verdict = Literal["answered", "abstained"]
+Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Candidate:
         cosine: similarity with the query; None if no vector found it.
         word_rank: place by BM25, from 1; None if no word found it.
         relevance: P(it bears on the question), once a critic has said so.
+        runs: where the characters of `body` stand in the document; empty if
+            that is not known (see `reconciler.retrieval.located`).
     """
 
     path: str
@@ -32,9 +37,10 @@ class Candidate:
     cosine: float | None = None
     word_rank: int | None = None
     relevance: float | None = None
+    runs: bytes = b""
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> Key:
         """The same passage has the same one in every round."""
         return self.path, self.first, self.body
 
@@ -51,6 +57,11 @@ class Span:
     def text(self) -> str:
         """The characters themselves."""
         return self.passage.body[self.start : self.end]
+
+    @property
+    def characters(self) -> tuple[int, int] | None:
+        """The same characters of the document, if that is known."""
+        return characters(self.passage.runs, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,9 @@ class Answer:
     def id(self) -> str:
         """The same for the same answer to the same question."""
         parts = (self.question, self.text, self.source)
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            "\x1f".join(parts).encode("utf-8", "replace")
+        ).hexdigest()[:32]
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -160,6 +173,7 @@ def _evidence(judged: Judged) -> list[dict[str, Any]]:
             "document": span.passage.path,
             "firstLine": span.passage.first,
             "lastLine": span.passage.last,
+            "characters": characters_document(span.characters),
             "title": span.passage.title,
             "passage": span.passage.body,
             "start": span.start,

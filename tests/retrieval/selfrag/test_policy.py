@@ -14,6 +14,7 @@ from reconciler.retrieval.selfrag.policy import (
     Thresholds,
     Trace,
     next_step,
+    usable,
 )
 from tests.retrieval.selfrag.selfrag_parts import judged, passage
 
@@ -146,3 +147,13 @@ def test_it_ends_and_accepts_nothing_below_a_threshold(
                 assert found.reason
                 return
     raise AssertionError("it did not end")
+
+
+def test_the_next_round_reads_what_no_round_before_had_read() -> None:
+    """Of many relevant passages the best are read, then the others."""
+    budget = Budget(rounds=2, used=2)
+    first = searched(0.9, 0.8, 0.7, 0.6, drafts=(judged(0.1),))
+    again = Round("second", first.found)
+    trace = Trace(need=1.0, rounds=(first, again))
+    read = usable(trace, Thresholds(relevance=0.65), budget)
+    assert [p.path for p in read] == ["p2.md"]
