@@ -31,9 +31,11 @@ demo-gitops: setup ## GitOps live, on one screen: commit, drift, prune, promotio
 demo-search: setup ## Index this machine's documentation and answer from it
 	@scripts/demo-search.sh $(VENV)
 
-# Two at a time, each file on one worker: modules share costly fixtures.
+# Each file on one worker, as modules share costly fixtures; the slow ones
+# first (tests/conftest.py). More workers than cores: many tests mostly wait.
 test: setup ## Run all tests (PYTEST_ARGS="-m 'not slow'" for the quick ones)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		--durations 15 $(PYTEST_ARGS)
 
 # The suite asks for nothing that a kube-apiserver does not have, uses names
 # of its own, and removes what it made.

@@ -41,6 +41,9 @@ COMMANDS = (
     "operator",
     "completion",
 )
+DECLARED = {"requests": ("reconcile", "suspend", "resume")}
+"""Module -> its commands, where they are not called as the module is."""
+
 USAGE = 2
 EPILOG = """\
 first steps:
@@ -79,8 +82,8 @@ class _Parser(argparse.ArgumentParser):
         raise _UsageError(self, message)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(modules: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The whole command line, or the part of it that some modules declare."""
     root = _Parser(
         prog="reconciler",
         description="A declarative, GitOps-style reconciler for "
@@ -98,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True
     )
-    for name in COMMANDS:
+    for name in modules:
         importlib.import_module(f"reconciler.cli.{name}").add_parser(commands)
     for name, parser_of in commands.choices.items():
         # They stand behind the action of `feedback import`; `secret` asks no
@@ -113,6 +116,24 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def modules_for(words: Sequence[str]) -> Sequence[str]:
+    """Which modules a command line may need; to import all takes a second.
+
+    A command's name may be a value (``--state get tree``): every module that
+    is named anywhere counts.
+    """
+    if words[:1] == ["--version"]:
+        return ()
+    if words[:1] in (["-h"], ["--help"]):
+        return COMMANDS
+    named = [
+        module
+        for module in COMMANDS
+        if not {*DECLARED.get(module, (module,))}.isdisjoint(words)
+    ]
+    return named or COMMANDS
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -122,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return controlplane(words[1:])
     output = asked_for(words)
     try:
-        arguments = parser().parse_args(words)
+        arguments = parser(modules_for(words)).parse_args(words)
     except _UsageError as error:
         print(error.text, file=sys.stderr)
         if output:

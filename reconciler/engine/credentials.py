@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from kubernetes.aio import config
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config.config_exception import ConfigException
 
 from reconciler.engine.controller import TerminalError
 
-# The official loaders carry no annotations.
-_sync_loader: Callable[..., None] = config.load_incluster_config
-_async_loader: Callable[..., Awaitable[object]] = config.load_kube_config
+if TYPE_CHECKING:
+    from kubernetes.aio.client.configuration import Configuration
 
 
 @dataclass(frozen=True)
@@ -49,18 +44,24 @@ async def load_configuration(settings: ClientSettings) -> Configuration:
     Raises:
         TerminalError: there are no usable credentials.
     """
+    # The official client takes half a second to import, which only those
+    # wait for who talk to an API server; its loaders carry no annotations.
+    from kubernetes.aio import config as loaders
+    from kubernetes.aio.client.configuration import Configuration
+
+    config: Any = loaders
     configuration = Configuration()
     try:
         if settings.kubeconfig is None and _in_cluster():
-            _sync_loader(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)
         else:
-            await _async_loader(
+            await config.load_kube_config(
                 config_file=_path(settings.kubeconfig),
                 context=settings.context,
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except (ConfigException, OSError) as error:
+    except (config.ConfigException, OSError) as error:
         raise TerminalError("NoCredentials", str(error)) from error
     except Exception as error:
         # The official loader says with whatever exception comes up that a
@@ -84,7 +85,7 @@ def bearer_token(configuration: Configuration) -> str | None:
 
 
 def _in_cluster() -> bool:
-    return bool(os.environ.get(config.incluster_config.SERVICE_HOST_ENV_NAME))
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def _path(kubeconfig: Path | None) -> str | None:

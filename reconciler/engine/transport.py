@@ -16,7 +16,6 @@ from typing import Any
 
 import aiohttp
 import orjson
-from kubernetes.aio.client.api_client import ApiClient
 
 from reconciler import __version__
 from reconciler.engine.controller import TerminalError
@@ -147,6 +146,8 @@ class Transport:
                 await old.close()
 
     async def _connect(self) -> Any:
+        from kubernetes.aio.client.api_client import ApiClient
+
         try:
             async with asyncio.timeout(self._settings.request_timeout):
                 configuration = await load_configuration(self._settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from operating import Up, end_everything
+from operating import CLOSE_LOOK_SECONDS, Up, end_everything
 from tiny import MODEL, git, make_repository, repository_object
 
 from reconciler.engine.paths import StateDirectory
@@ -48,7 +48,9 @@ def asked(up: Up, _: Path) -> bool:
 
 
 def committed(_: Up, repository: Path) -> bool:
-    return "Reconciler-Promotion" in git(repository, "log", "--format=%b")
+    """Whether somebody has pushed: the log of the branch has two lines."""
+    log = repository / ".git/logs/refs/heads/main"
+    return log.read_text().count("\n") > 1
 
 
 MOMENTS: dict[str, Callable[[Up, Path], bool]] = {
@@ -115,13 +117,23 @@ def undisturbed_digest(root: Path) -> str:
     return generation.status.artifact_digest
 
 
+def kill_when(moment: str, up: Up, repository: Path) -> None:
+    """Kill at the moment, and start again."""
+    reached = MOMENTS[moment]
+    up.until(
+        lambda: reached(up, repository),
+        END_SECONDS,
+        moment,
+        CLOSE_LOOK_SECONDS,
+    )
+    up.kill()
+    up.start()
+
+
 def kill_at(moment: str, up: Up, root: Path, expected: str) -> None:
     """Kill at the moment, start again, and end as an undisturbed run."""
     repository = begin(up, root)
-    reached = MOMENTS[moment]
-    up.until(lambda: reached(up, repository), END_SECONDS, moment)
-    up.kill()
-    up.start()
+    kill_when(moment, up, repository)
     model, generation = converge(up, repository)
     assert generation.status.artifact_digest == expected
     assert model.status.production.digest == expected

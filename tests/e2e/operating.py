@@ -20,6 +20,10 @@ from reconciler.engine.paths import StateDirectory
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+"""Between two looks at files or objects; each look takes time from `up`."""
+CLOSE_LOOK_SECONDS = 0.002
+"""Between two looks for a moment that passes."""
 
 
 @dataclass
@@ -87,8 +91,14 @@ class Up:
         finally:
             self._child = None
 
-    def until(self, done: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Poll closely; fail with the log if it does not come in time."""
+    def until(
+        self,
+        done: Callable[[], Any],
+        seconds: float,
+        what: str,
+        pause: float = LOOK_SECONDS,
+    ) -> Any:
+        """Poll; fail with the log if it does not come in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = done()
@@ -96,7 +106,7 @@ class Up:
                 return found
             if self._child is not None and self._child.poll() is not None:
                 pytest.fail(f"up ended:\n{self.tail()}")
-            time.sleep(0.002)
+            time.sleep(pause)
         pytest.fail(f"no {what} in {seconds} s:\n{self.tail()}")
 
     def tail(self) -> str:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import pytest
 from kill_moments import (
-    END_SECONDS,
     MOMENTS,
     assert_trained_once,
     begin,
     converge,
     kill_at,
-    undisturbed_digest,
+    kill_when,
 )
 from operating import Up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> str:
-    return undisturbed_digest(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.parametrize("moment", list(MOMENTS)[5:])
@@ -31,10 +25,8 @@ def test_killed_while_promoting(
 
 def test_killed_at_every_moment(up: Up, tmp_path, undisturbed: str) -> None:
     repository = begin(up, tmp_path)
-    for moment, reached in MOMENTS.items():
-        up.until(lambda r=reached: r(up, repository), END_SECONDS, moment)
-        up.kill()
-        up.start()
+    for moment in MOMENTS:
+        kill_when(moment, up, repository)
     _, generation = converge(up, repository)
     assert generation.status.artifact_digest == undisturbed
     assert up.starts == len(MOMENTS) + 1

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from kill_moments import MOMENTS, kill_at, undisturbed_digest
+from kill_moments import MOMENTS, kill_at
 from operating import Up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> str:
-    return undisturbed_digest(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.parametrize("moment", list(MOMENTS)[:5])
