@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.comparison import Comparison, compare
 from reconciler.retrieval import ExactIndex
 
-ROWS, DIM, K, QUERIES = 100_000, 384, 10, 2048
+ROWS, DIM, K, QUERIES = 100_000, 384, 10, 10_000
 MILLION = 1_000_000
 RECALL = 0.995
 CHECKED, BLOCK = 10_000, 200

