@@ -39,6 +39,13 @@
 // Both planes of both parts, est2 = s2 t <a, c2>:
 //     <p, y> <= est_h + est_r + est2_h + est2_r + N |z2| + E Y           (4)
 //
+// Downwards. What (1), (3), (4), (0) and the rounding below add to an estimate
+// bounds how far <p, y> and <q, x> / (Q M) are from it to either side, as each
+// is an absolute value. So 2 est - upper, less 2^-20 for its own rounding and
+// the canonical score's, is a lower bound, and the k-th best of these of any k
+// rows is one of the k-th best score. It is not used for l2, where upper also
+// has a term that is no error.
+//
 // Rounding of (1) to (4) in float32, N <= 1.3. Each estimate has at most four
 // roundings, 4.01 v |est|, and the |est| of a part are at most N
 // Y; alpha too has three, 1/|c| among them, so alpha^2 is off by at most 7.1 v

@@ -1,4 +1,6 @@
 // The pass of many queries over the octets of a chunk.
+#include <functional>
+
 #include "segment_search.hpp"
 
 namespace reconciler {
@@ -48,8 +50,10 @@ void GroupSearch::keep_passed(const Passed* passed, std::size_t found,
 void GroupSearch::keep_run(Lane& lane, const Passed* passed, std::size_t found,
                            std::size_t begin, std::size_t count) {
   const Codes& codes = segment_->codes;
+  // Not of the lane's query, which lies elsewhere.
+  const Query& any = *queries_[0];
   const std::size_t head = codes.basis.head;
-  const std::size_t rest = coded_dim(lane.query->wide.size()) - head;
+  const std::size_t rest = coded_dim(any.wide.size()) - head;
   std::uint32_t rows[kBlockRows];
   float estimates[kBlockRows], upper[kBlockRows];
   std::int32_t dots[kBlockRows];
@@ -65,7 +69,7 @@ void GroupSearch::keep_run(Lane& lane, const Passed* passed, std::size_t found,
     kept += real ? 1 : 0;
   }
   if (rest > 0) {
-    lane.query->isa.row_dots(codes.rest, rest / 2, lane.code + head, rest,
+    any.isa.row_dots(codes.rest, rest / 2, lane.code + head, rest,
                              rows, kept, dots);
   }
   refined_ += kept;
@@ -76,6 +80,26 @@ void GroupSearch::keep_run(Lane& lane, const Passed* passed, std::size_t found,
     }
     if (!(upper[i] >= lane.threshold)) continue;
     lane.candidates.push_back({upper[i], rows[i], estimates[i], true});
+    learn(lane, estimates[i], upper[i]);
+  }
+}
+
+// What a row is at least says what others must reach, once k rows do. The
+// estimate is off by no more than the bound says, to either side; see
+// bounds.hpp.
+void GroupSearch::learn(Lane& lane, float estimate, float upper) {
+  const Best& best = lane.query->best;
+  const float lower = lane.bounds.lower_bound(estimate, upper);
+  std::vector<float>& heap = lane.lower;
+  if (!best.wants_seed() || lower <= lane.threshold) return;
+  heap.push_back(lower);
+  std::push_heap(heap.begin(), heap.end(), std::greater<float>());
+  if (heap.size() > best.k()) {
+    std::pop_heap(heap.begin(), heap.end(), std::greater<float>());
+    heap.pop_back();
+  }
+  if (heap.size() == best.k() && best.k() > 0) {
+    lane.threshold = std::max(lane.threshold, heap.front());
   }
 }
 

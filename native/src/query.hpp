@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "best.hpp"
@@ -75,6 +76,13 @@ struct SegmentQuery {
   // The same where the estimate of the head is from its octets.
   float octet_bound(const Side& side, std::size_t row, float estimate) const;
   float last_bound(const Side& side, std::size_t row, float estimate) const;
+
+  // What <p, y> is at least for a row of this estimate and bound, less what
+  // rounding may have added; minus infinity where that is not known (l2).
+  float lower_bound(float estimate, float upper) const {
+    if (half_weight != 0.0f) return -std::numeric_limits<float>::infinity();
+    return 2.0f * estimate - upper - 0x1p-20f;
+  }
 
   bool usable;    // the bounds hold; otherwise score every row
   double unit;    // what a bound of 1 stands for

@@ -83,18 +83,16 @@ std::vector<std::size_t> GroupSearch::by_nearest() {
 // from memory.
 void GroupSearch::seed_all() {
   approach();
-  seeds_.assign(lanes_.size(), {});
   const std::vector<std::size_t> places = by_nearest();
   for (std::size_t i = 0; i <= places.size(); ++i) {
     if (i < places.size()) seed(places[i]);
-    if (i > 0) score_seeds(places[i - 1]);
+    if (i > 0) score_seeds(lanes_[places[i - 1]]);
   }
 }
 
 // A first threshold from rows that are like the query: of the clusters with
 // the nearest centres, those that look best, as the k-th best of any rows is a
-// lower bound of the k-th best of all. They are not hits yet: the pass over
-// all rows will meet them again.
+// lower bound of the k-th best of all.
 void GroupSearch::seed(std::size_t place) {
   const Clusters& clusters = segment_->clusters;
   Lane& lane = lanes_[place];
@@ -115,7 +113,7 @@ void GroupSearch::seed(std::size_t place) {
       keep_seeds(sieves_[0], at, count);
     }
   }
-  choose_seeds(place);
+  choose_seeds(lane);
 }
 
 void GroupSearch::keep_seeds(const Sieve& sieve, std::size_t begin,
@@ -130,25 +128,26 @@ void GroupSearch::keep_seeds(const Sieve& sieve, std::size_t begin,
   }
 }
 
-// Those that look best; the others have had their chance.
-void GroupSearch::choose_seeds(std::size_t place) {
-  const Lane& lane = lanes_[place];
-  const float least = cut(seed_bounds_, seed_size(lane.query->best));
+// Those that look best; the others have had their chance. Each once: clusters
+// may share a block.
+void GroupSearch::choose_seeds(Lane& lane) {
+  const std::size_t k = lane.query->best.k();
+  const float least = cut(seed_bounds_, k + k / 4 + 2);
+  std::vector<std::uint32_t>& seeds = lane.seeds;
   for (std::size_t i = 0; i < seed_rows_.size(); ++i) {
-    if (!(seed_bounds_[i] >= least)) continue;
-    seeds_[place].push_back(seed_rows_[i]);
-    fetch_row(lane, seed_rows_[i]);
+    if (seed_bounds_[i] >= least) seeds.push_back(seed_rows_[i]);
   }
+  std::sort(seeds.begin(), seeds.end());
+  seeds.erase(std::unique(seeds.begin(), seeds.end()), seeds.end());
+  for (const std::uint32_t row : seeds) fetch_row(lane, row);
 }
 
-void GroupSearch::score_seeds(std::size_t place) {
-  Lane& lane = lanes_[place];
-  Best best = Best::top(lane.query->best.k());
-  for (const std::uint32_t row : seeds_[place]) {
-    best.push({lane.query->key(*segment_, row), segment_->ids[row]});
+void GroupSearch::score_seeds(Lane& lane) {
+  for (const std::uint32_t row : lane.seeds) {
+    lane.query->score(*segment_, row);
     ++scored_;
   }
-  raise(lane, best.floor());
+  update_floor(lane);
 }
 
 }  // namespace reconciler

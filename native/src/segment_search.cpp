@@ -26,6 +26,10 @@ void prefetch_side(std::initializer_list<const float*> arrays,
   }
 }
 
+bool is_seed(const Lane& lane, std::uint32_t row) {
+  return std::binary_search(lane.seeds.begin(), lane.seeds.end(), row);
+}
+
 }  // namespace
 
 GroupSearch::GroupSearch(std::vector<Query*> queries, Counters& counters)
@@ -85,7 +89,7 @@ void GroupSearch::report() {
 void GroupSearch::visit_all(const SegmentView& segment) {
   for (std::size_t begin = 0; begin < segment.count; begin += kExactChunk) {
     const std::size_t count = std::min(kExactChunk, segment.count - begin);
-    for (Lane& lane : lanes_) score_rows(*lane.query, begin, count);
+    for (Lane& lane : lanes_) score_rows(lane, begin, count);
   }
 }
 
@@ -93,7 +97,7 @@ void GroupSearch::visit_chunk(std::size_t begin, std::size_t count) {
   active_.clear();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (lanes_[i].exhaustive) {
-      score_rows(*lanes_[i].query, begin, count);
+      score_rows(lanes_[i], begin, count);
     } else {
       active_.push_back(i);
     }
@@ -230,6 +234,7 @@ void GroupSearch::fetch(const Lane& lane, std::size_t i) const {
   if (i >= lane.candidates.size()) return;
   const Candidate& candidate = lane.candidates[i];
   if (!(candidate.upper >= lane.threshold)) return;
+  if (is_seed(lane, candidate.row)) return;
   fetch_row(lane, candidate.row);
 }
 
@@ -246,7 +251,9 @@ void GroupSearch::score_candidates(Lane& lane, std::size_t begin) {
   for (std::size_t i = begin; i < begin + kAhead; ++i) fetch(lane, i);
   for (std::size_t i = begin; i < all.size(); ++i) {
     fetch(lane, i + kAhead);
-    if (!(all[i].upper >= lane.threshold)) continue;
+    if (!(all[i].upper >= lane.threshold) || is_seed(lane, all[i].row)) {
+      continue;
+    }
     lane.query->score(*segment_, all[i].row);
     ++scored_;
     update_floor(lane);
@@ -341,11 +348,16 @@ void GroupSearch::finish_rest(Lane& lane) {
   lane.settled = 0;
 }
 
-void GroupSearch::score_rows(Query& query, std::size_t begin,
+void GroupSearch::score_rows(Lane& lane, std::size_t begin,
                              std::size_t count) {
+  auto seed = std::lower_bound(lane.seeds.begin(), lane.seeds.end(), begin);
   for (std::size_t row = begin; row < begin + count; ++row) {
+    if (seed != lane.seeds.end() && *seed == row) {
+      ++seed;
+      continue;
+    }
     if (segment_->alive != nullptr && segment_->alive[row] == 0) continue;
-    query.score(*segment_, row);
+    lane.query->score(*segment_, row);
     ++scored_;
   }
 }

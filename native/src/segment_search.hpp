@@ -48,6 +48,8 @@ struct Lane {
   std::vector<Candidate> candidates{};
   std::size_t settled = 0;  // how many were left by the last tightening
   bool exhaustive = false;  // scores every row from here on
+  std::vector<std::uint32_t> seeds{};  // rows that are scored, ascending
+  std::vector<float> lower{};  // the best lower bounds: a heap, least first
 };
 
 class GroupSearch {
@@ -66,8 +68,8 @@ class GroupSearch {
   std::vector<std::size_t> by_nearest();
   void seed(std::size_t place);
   void keep_seeds(const Sieve& sieve, std::size_t begin, std::size_t count);
-  void choose_seeds(std::size_t place);
-  void score_seeds(std::size_t place);
+  void choose_seeds(Lane& lane);
+  void score_seeds(Lane& lane);
   void visit_chunk(std::size_t begin, std::size_t count);
   void sieve(std::size_t begin, std::size_t count, std::size_t from);
   void sieve_octets(std::size_t begin, std::size_t count);
@@ -94,7 +96,8 @@ class GroupSearch {
   void finish_rest(Lane& lane);
   void fetch(const Lane& lane, std::size_t i) const;
   void fetch_row(const Lane& lane, std::uint32_t row) const;
-  void score_rows(Query& query, std::size_t begin, std::size_t count);
+  void score_rows(Lane& lane, std::size_t begin, std::size_t count);
+  void learn(Lane& lane, float estimate, float upper);
   void update_floor(Lane& lane);
   void raise(Lane& lane, double floor);
 
@@ -116,7 +119,6 @@ class GroupSearch {
   std::vector<std::int32_t> dots_;
   std::vector<float> nearness_;       // of each query to each cluster
   std::vector<std::vector<std::uint32_t>> nearest_;  // clusters, of each
-  std::vector<std::vector<std::uint32_t>> seeds_;  // rows, of each
   std::vector<std::uint32_t> seed_rows_;  // of the query at hand
   std::vector<float> seed_bounds_;
 };
