@@ -86,8 +86,8 @@ run_tests() { # run_tests NAME [PYTEST ARGUMENTS]
         -o pythonpath= -o timeout=900 -o addopts=--import-mode=importlib "${tests[@]}" "$@"
 }
 
-fuzzed() { # fuzzed NAME OPTION: quiet unless it finds something
-    TMPDIR=$scratch preloaded "$1" "build/sanitize/$1/bin/python" "${fuzz[@]}" "$2" \
+fuzzed() { # fuzzed NAME OPTIONS: quiet unless it finds something
+    TMPDIR=$scratch preloaded "$1" "build/sanitize/$1/bin/python" "${fuzz[@]}" "${@:2}" \
         >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 }
 
@@ -137,7 +137,7 @@ for phase in "${phases[@]}"; do
             fuzz=(tests/native/fuzz/fuzz_index.py $target "$scratch/$target" -max_len=4096
                 -artifact_prefix="$root/build/")
             fuzzed plain -runs="$runs"
-            fuzzed address -runs=0
+            fuzzed address -runs=0 -handle_ill=0
             echo "$(ls "$scratch/$target" | wc -l) inputs kept and replayed"
         done
         ;;
