@@ -47,7 +47,7 @@ conformance: setup ## Run that suite on our server; write docs/controlplane.md
 	@$(BIN)/python -m pytest -q tests/controlplane/conformance \
 		--conformance-table docs/controlplane.md
 
-test-native: setup ## Kernels under sanitizers, ARM cross check, fuzzing
+test-native: setup ## Kernels under sanitizers, on every instruction set, fuzzing
 	@scripts/test-native.sh $(VENV) $(PHASES)
 
 lint: setup ## Format, lint, types, layers, generated files

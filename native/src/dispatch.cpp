@@ -6,6 +6,9 @@
 #include <string>
 
 #include "kernels.hpp"
+#if defined(RECONCILER_X86)
+#include "amx_support.hpp"
+#endif
 
 namespace reconciler {
 
@@ -14,6 +17,7 @@ extern const Kernels kPortable;
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
 extern const Kernels kAvx512Vnni;
+extern const Kernels kAmx;
 #elif defined(RECONCILER_ARM)
 extern const Kernels kNeon;
 #endif
@@ -29,9 +33,9 @@ std::vector<const Kernels*> supported_kernels() {
       __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (avx512) found.push_back(&kAvx512);
-  if (avx512 && __builtin_cpu_supports("avx512vnni")) {
-    found.push_back(&kAvx512Vnni);
-  }
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  if (vnni) found.push_back(&kAvx512Vnni);
+  if (vnni && amx_usable()) found.push_back(&kAmx);
 #elif defined(RECONCILER_ARM)
   found.push_back(&kNeon);
 #endif

@@ -1,9 +1,12 @@
-// AVX-512 (F, BW, VL, DQ), compiled twice: with and without VNNI.
+// AVX-512 (F, BW, VL, DQ), compiled three times: as it is, with VNNI, and with
+// VNNI and AMX.
 #include <immintrin.h>
 
 #include "kernels_generic.hpp"
 #include "project.hpp"
-#ifdef __AVX512VNNI__
+#if defined(__AMX_INT8__)
+#include "octets_amx.hpp"
+#elif defined(__AVX512VNNI__)
 #include "octets_vnni.hpp"
 #endif
 
@@ -301,7 +304,11 @@ struct Unit {
 
 }  // namespace
 
-#ifdef __AVX512VNNI__
+#if defined(__AMX_INT8__)
+constexpr auto kSieveOctets = sieve_octets_on_tiles;
+#define RECONCILER_TABLE kAmx
+#define RECONCILER_NAME "amx"
+#elif defined(__AVX512VNNI__)
 constexpr auto kSieveOctets = sieve_octets;
 #define RECONCILER_TABLE kAvx512Vnni
 #define RECONCILER_NAME "avx512vnni"

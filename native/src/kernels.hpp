@@ -95,7 +95,8 @@ struct Kernels {
               float* returns);
 };
 
-// The levels that this processor can run, slowest first.
+// The levels that this processor can run, slowest first. The first call asks
+// the system for AMX; see amx_support.hpp.
 std::vector<const Kernels*> supported_kernels();
 
 // The level in use: that of RECONCILER_ISA, or else the fastest. Throws

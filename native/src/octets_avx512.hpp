@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <type_traits>
+
 #include "kernels_generic.hpp"
 
 namespace reconciler {
@@ -66,6 +68,20 @@ template <bool kRest, bool kNorm>
     }
   }
   return passed;
+}
+
+// Calls sieve(rest, norm) with constants that tell which arrays the side has;
+// it returns the end of what passed.
+template <typename Sieve>
+std::size_t sieve_kind(const Side& side, const Passed* passed,
+                       const Sieve& sieve) {
+  constexpr std::true_type yes;
+  constexpr std::false_type no;
+  const bool norm = side.norm != nullptr;
+  const Passed* end = side.rest != nullptr
+                          ? norm ? sieve(yes, yes) : sieve(yes, no)
+                          : norm ? sieve(no, yes) : sieve(no, no);
+  return static_cast<std::size_t>(end - passed);
 }
 
 }  // namespace

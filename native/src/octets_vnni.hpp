@@ -98,17 +98,10 @@ std::size_t sieve_octets(const std::uint8_t* octets, std::size_t groups,
                          std::size_t blocks, const Side& side,
                          const OctetQuery* queries, std::size_t count,
                          Passed* passed) {
-  const auto run = [&](auto sieve) {
-    const Passed* end =
-        sieve(octets, groups, blocks, side, queries, count, passed);
-    return static_cast<std::size_t>(end - passed);
-  };
-  if (side.rest != nullptr) {
-    if (side.norm != nullptr) return run(sieve_blocks_of<true, true>);
-    return run(sieve_blocks_of<true, false>);
-  }
-  if (side.norm != nullptr) return run(sieve_blocks_of<false, true>);
-  return run(sieve_blocks_of<false, false>);
+  return sieve_kind(side, passed, [&](auto rest, auto norm) {
+    return sieve_blocks_of<rest, norm>(octets, groups, blocks, side, queries,
+                                       count, passed);
+  });
 }
 
 }  // namespace
