@@ -7,11 +7,19 @@ resources never imports numpy.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reconciler.retrieval.approximate.approximate_index import (
+        ApproximateIndex,
+    )
     from reconciler.retrieval.features import hashed_features
     from reconciler.retrieval.files import CorruptFileError
     from reconciler.retrieval.index import ExactIndex
 
-__all__ = ["CorruptFileError", "ExactIndex", "hashed_features"]
+__all__ = [
+    "ApproximateIndex",
+    "CorruptFileError",
+    "ExactIndex",
+    "hashed_features",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +27,12 @@ def __getattr__(name: str) -> Any:
         from reconciler.retrieval.index import ExactIndex
 
         return ExactIndex
+    if name == "ApproximateIndex":
+        from reconciler.retrieval.approximate.approximate_index import (
+            ApproximateIndex,
+        )
+
+        return ApproximateIndex
     if name == "CorruptFileError":
         from reconciler.retrieval.files import CorruptFileError
 

@@ -7,6 +7,7 @@ last reader is done.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,14 +109,18 @@ class Contents:
 
     def live_rows(self) -> tuple[Ids, Floats]:
         """Ids and rows of everything that is alive."""
-        ids, rows = [np.empty(0, np.int64)], []
+        blocks = list(self.live_blocks())
+        ids = [np.empty(0, np.int64), *(block[0] for block in blocks)]
+        empty = np.empty((0, self.schema.dim), np.float32)
+        rows = [empty, *(block[1] for block in blocks)]
+        return np.concatenate(ids), np.concatenate(rows)
+
+    def live_blocks(self) -> Iterator[tuple[Ids, Floats]]:
+        """The same, one part after the other."""
         for part in self.all_parts():
             view = part.segment.view
             chosen = slice(None) if part.alive is None else part.alive != 0
-            ids.append(view.ids[chosen])
-            rows.append(view.rows[chosen])
-        empty = np.empty((0, self.schema.dim), np.float32)
-        return np.concatenate(ids), np.concatenate([empty, *rows])
+            yield view.ids[chosen], view.rows[chosen]
 
 
 def _with_segments(base: Contents, ids: Ids, rows: Floats) -> Contents:

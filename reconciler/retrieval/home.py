@@ -14,6 +14,7 @@ Files that the manifest does not name are removed at the next opening.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -43,6 +44,8 @@ from reconciler.retrieval.journal import (
 from reconciler.retrieval.segment import Part
 
 MANIFEST = "manifest.json"
+CHECKSUM_BYTES = 4
+"""At the end of a segment: a checksum of those of all its bytes."""
 
 
 class Home:
@@ -145,6 +148,17 @@ class Home:
         self._journal = Journal(journal)
         self._remove_strangers(self._read_manifest())
         return after
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the checksums of segments, and the journal."""
+        manifest = self._read_manifest()
+        digest = hashlib.sha256(str(sorted(manifest.items())).encode())
+        for name in manifest["segments"]:
+            with (self._path / name).open("rb") as file:
+                file.seek(-CHECKSUM_BYTES, os.SEEK_END)
+                digest.update(file.read())
+        digest.update((self._path / manifest["journal"]).read_bytes())
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the files and let go of the lock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,6 +103,7 @@ class ExactIndex:
             raise ValueError("read_only needs a path")
         kernels = engine(threads, cpus)
         self._schema = Schema(dim, Metric.named(metric), kernels)
+        self._read_only = read_only
         self._writing = threading.Lock()
         self._contents = Contents(self._schema)
         self._home: Home | None = None
@@ -120,6 +121,22 @@ class ExactIndex:
         """cosine, ip or l2."""
         return self._schema.metric.name.lower()
 
+    @property
+    def read_only(self) -> bool:
+        """Whether what it holds cannot change."""
+        return self._read_only
+
+    def fingerprint(self) -> str:
+        """A digest of what the directory holds, in hexadecimal.
+
+        Raises:
+            ValueError: there is no directory.
+        """
+        if self._home is None:
+            raise ValueError("an index in memory only has no fingerprint")
+        with self._writing:
+            return self._home.fingerprint()
+
     def __len__(self) -> int:
         return len(self._contents)
 
@@ -131,6 +148,10 @@ class ExactIndex:
     def ids(self) -> Ids:
         """The ids of all rows, ascending."""
         return self._contents.ids()
+
+    def blocks(self) -> Iterator[tuple[Ids, Floats]]:
+        """Ids and vectors of all rows, by and by and without a copy of all."""
+        return self._contents.live_blocks()
 
     def rows(self) -> tuple[Ids, Floats]:
         """Copies of all ids and of their vectors, shape (rows, dim)."""

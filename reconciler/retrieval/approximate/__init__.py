@@ -1,0 +1,1 @@
+"""Nearly nearest neighbours: a graph that leads to rows, scored exactly."""
