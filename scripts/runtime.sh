@@ -10,7 +10,7 @@ python=$1 dist=$2 role=$3 prefix=$4 torch=$5 torch_index=${6:-}
 case $role in
 # Generations are trained, judged and converted by the controller role.
 controller) extras=train,evaluate,serve,retrieve ;;
-node) extras=serve ;;
+node) extras=serve,approximate ;;
 *)
     echo "ROLE=$role: known are controller and node" >&2
     exit 2

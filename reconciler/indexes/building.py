@@ -88,6 +88,8 @@ def build_request(
             "precision": PRECISIONS[spec.embedder.precision],
             "batchSize": spec.embedder.batch_size,
             "metric": spec.metric,
+            "approximateAbove": spec.approximate_above,
+            "minimumRecall": spec.minimum_recall,
             "reranker": spec.reranker.path if spec.reranker else None,
             "recipe": wanted.recipe,
             "source": wanted.source,

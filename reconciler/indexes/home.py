@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from reconciler.artifacts.copying import remove_tree
 from reconciler.engine.resource import Timestamp
+from reconciler.retrieval.approximate.tier import Tier
 from reconciler.retrieval.library import DamagedError, Library
 from reconciler.runs.protocol import Document, write_atomically
 
@@ -39,6 +40,7 @@ class BuiltRecord(Document):
     reused: int = Field(ge=0)
     skipped: int = Field(ge=0)
     recall: float | None
+    tier: Tier | None = None
     run: str
     seconds: float
     finished_at: Timestamp

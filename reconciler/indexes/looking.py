@@ -197,6 +197,7 @@ def _built(record: BuiltRecord | None) -> Built | None:
         run=record.run,
         seconds=record.seconds,
         finished_at=record.finished_at,
+        tier=record.tier,
     )
 
 
@@ -208,6 +209,8 @@ def _answering(adapters: Adapters, index: VectorIndex) -> Answering | None:
         generation=found.generation,
         message=found.message,
         damaged=found.damaged,
+        graph_fault=found.graph_fault,
+        graph_damaged=found.graph_damaged,
         questions=found.questions,
         p50=found.p50,
         p99=found.p99,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.engine.resource import Timestamp
+from reconciler.retrieval.approximate.tier import Tier
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Built:
     run: str
     seconds: float
     finished_at: Timestamp
+    tier: Tier | None = None
+    """Whether a graph was made, if one was asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,12 @@ class Answering:
     message: str = ""
     damaged: str | None = None
     """A generation that has to be built again before it can answer."""
+
+    graph_fault: str = ""
+    """Why a graph that is there does not answer."""
+
+    graph_damaged: bool = False
+    """Whether making it again would help."""
 
     questions: int = 0
     p50: float = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from reconciler.engine.conditions import Conditions, timestamp
+from reconciler.engine.conditions import Conditions, Truth, timestamp
 from reconciler.engine.plan import Action, Plan, action_key
 from reconciler.engine.resource import ANNOTATIONS, parse_duration
 from reconciler.indexes.observation import (
@@ -25,9 +25,11 @@ from reconciler.indexes.resource import (
     VectorIndex,
     VectorIndexStatus,
 )
+from reconciler.retrieval.approximate.tier import explained
 from reconciler.runs.attempts import retry_at
 
 STALE = "Stale"
+APPROXIMATE = "Approximate"
 POLL_SECONDS = 1.0
 
 
@@ -135,6 +137,8 @@ def in_sync(facts: IndexFacts) -> bool:
     """Whether the newest generation is what the source asks for."""
     built, answering = facts.built, facts.answering
     damaged = answering.damaged if answering else None
+    if answering is not None and answering.graph_damaged:
+        damaged = damaged or answering.generation
     return (
         built is not None
         and built.wanted == facts.wanted
@@ -253,6 +257,7 @@ def _report(
     )
     since = _pending_since(desired, facts, now)
     _judge(conditions, desired, facts, since, now)
+    _judge_tier(conditions, desired, facts)
     handled = desired.metadata.annotations.get(ANNOTATIONS.requested_at)
     update: dict[str, Any] = {
         "observed_generation": desired.metadata.generation,
@@ -320,6 +325,25 @@ def _judge(
         conditions.ready("Refreshing", _building(facts))
 
 
+def _judge_tier(
+    conditions: Conditions, desired: VectorIndex, facts: IndexFacts
+) -> None:
+    """Whether a graph answers where the spec lets one."""
+    tier = facts.built.tier if facts.built else None
+    answering = facts.answering
+    if desired.spec.approximate_above is None:
+        conditions.remove(APPROXIMATE)
+    elif tier is None:
+        text = "exact: no graph was made yet"
+        conditions.set(APPROXIMATE, "False", "Building", text)
+    elif answering is not None and answering.graph_fault:
+        text = f"exact: {answering.graph_fault}"
+        conditions.set(APPROXIMATE, "False", "GraphUnusable", text)
+    else:
+        truth: Truth = "True" if tier.state == "Approximate" else "False"
+        conditions.set(APPROXIMATE, truth, tier.state, explained(tier))
+
+
 def _is_of_another_recipe(facts: IndexFacts) -> bool:
     built, wanted = facts.built, facts.wanted
     return (
@@ -350,6 +374,8 @@ def _building(facts: IndexFacts) -> str:
         return f"failed {run.failures} times, tried again soon: {run.message}"
     if run is None or run.phase != "Running":
         return "a build is about to start"
+    if run.max_steps and run.step >= run.max_steps:
+        return f"{run.step} texts embedded; the generation is being finished"
     if run.max_steps:
         return f"{run.step} of {run.max_steps} texts embedded"
     return "reading the documents"

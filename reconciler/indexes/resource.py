@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from reconciler.engine.resource import (
     Column,
@@ -20,6 +20,12 @@ from reconciler.engine.resource import (
     StatusPart,
     Timestamp,
 )
+
+Share = Annotated[
+    str,
+    StringConstraints(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"),
+]
+"""A decimal from 0 to 1 as text."""
 
 _PATH = r"^/[^\x00-\x1f]*$"
 
@@ -141,6 +147,18 @@ class VectorIndexSpec(Part):
     )
     metric: Literal["cosine", "ip", "l2"] = Field(
         default="cosine", description="How vectors are compared."
+    )
+    approximate_above: int | None = Field(
+        default=None,
+        ge=1,
+        description="An index of more passages answers by a graph (HNSW), "
+        "nearly exactly; unset: always exactly. Needs the extra "
+        "`approximate`.",
+    )
+    minimum_recall: Share = Field(
+        default="0.95",
+        description="Share of the 10 nearest passages that the graph has to "
+        "find; the exact index answers if it does not.",
     )
     devices: tuple[str, ...] = Field(
         default=("CPU",),

@@ -12,6 +12,7 @@ from reconciler.feedback.resource import FeedbackStore
 from reconciler.feedback.rewards import mapping_digest
 from reconciler.indexes.observation import Problem
 from reconciler.indexes.resource import Dataset, Feedback, VectorIndex
+from reconciler.retrieval.approximate import is_installed
 from reconciler.retrieval.chunking import Chunking
 from reconciler.retrieval.models import HASHING
 from reconciler.retrieval.source import SourceError, fingerprint
@@ -148,7 +149,7 @@ def recipe_of(index: VectorIndex, model: str) -> str | Problem:
     except OSError as error:
         text = f"{error.filename}: {error.strerror}"
         return Problem("ModelMissing", text)
-    parts = (
+    parts: tuple[object, ...] = (
         model,
         *marks,
         spec.embedder.precision,
@@ -156,6 +157,10 @@ def recipe_of(index: VectorIndex, model: str) -> str | Problem:
         chunking.identity,
         reranker,
     )
+    if spec.approximate_above is not None:
+        # Installing what makes graphs is worth a build.
+        wish = (spec.approximate_above, spec.minimum_recall)
+        parts = (*parts, *wish, is_installed())
     text = "\x1f".join(str(part) for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -11,6 +11,11 @@ from pydantic import Field
 
 from reconciler.engine.conditions import timestamp
 from reconciler.indexes.home import BuiltRecord, IndexHome
+from reconciler.retrieval.approximate.tier import (
+    PLACES,
+    QUESTIONS,
+    Wish,
+)
 from reconciler.retrieval.build import BuildReport, build
 from reconciler.retrieval.chunking import Chunking
 from reconciler.retrieval.embedder import Embedder, EmbedderError, Precision
@@ -22,8 +27,6 @@ from reconciler.retrieval.source import Directories, Source, SourceError
 from reconciler.runs.progress import Reporter, last_step
 from reconciler.runs.protocol import Document, Request, Result, RunDirectory
 from reconciler.runs.worker import parameters
-
-RECALL_QUERIES = 64
 
 
 class BuildParameters(Document):
@@ -42,6 +45,8 @@ class BuildParameters(Document):
     precision: Precision
     batch_size: int = Field(ge=1)
     metric: Literal["cosine", "ip", "l2"]
+    approximate_above: int | None = Field(default=None, ge=1)
+    minimum_recall: str = "1"
     reranker: Path | None = None
     """Converted here, so that whoever answers needs no torch."""
 
@@ -91,6 +96,7 @@ def _build(
         metric=asked.metric,
         model=asked.model,
         precision=asked.precision,
+        approximate=_wish(asked),
     )
     recall = _recall(home, embedder)
     seconds = time.monotonic() - started
@@ -112,9 +118,15 @@ def _source(asked: BuildParameters) -> Source:
     return Directories(asked.directories, chunking)
 
 
+def _wish(asked: BuildParameters) -> Wish | None:
+    if asked.approximate_above is None:
+        return None
+    return Wish(asked.approximate_above, asked.minimum_recall)
+
+
 def _recall(home: IndexHome, embedder: Embedder) -> float | None:
     with Searcher(home.library, embedder) as searcher:
-        return searcher.sampled_recall(RECALL_QUERIES)
+        return searcher.sampled_recall(QUESTIONS, PLACES)
 
 
 def _record(
@@ -134,6 +146,7 @@ def _record(
         reused=report.reused,
         skipped=len(report.skipped),
         recall=recall,
+        tier=report.tier,
         run=request.name,
         seconds=round(seconds, 3),
         finished_at=timestamp(datetime.now(UTC)),

@@ -19,12 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from reconciler.artifacts.copying import remove_tree
+from reconciler.retrieval.approximate.tier import QUESTIONS, Tier, Wish
+from reconciler.retrieval.approximate.tier_files import make_tier, would_mend
 from reconciler.retrieval.arrays import as_ids
 from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import Embedder, Precision
 from reconciler.retrieval.files import CorruptFileError
 from reconciler.retrieval.index import ExactIndex
 from reconciler.retrieval.library import (
+    GRAPH,
     PASSAGES,
     VECTORS,
     DamagedError,
@@ -59,6 +62,7 @@ class BuildReport:
         skipped: by path, why a document was left out.
         notes: what an operator should know: damage found, work resumed.
         changed: whether there is a new generation.
+        tier: whether a graph answers, if one was asked for.
     """
 
     generation: str = ""
@@ -70,6 +74,7 @@ class BuildReport:
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     changed: bool = True
+    tier: Tier | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class _Wanted:
     chunking: str
     model: str
     precision: Precision
+    approximate: Wish | None
 
     @property
     def vectors(self) -> str:
@@ -117,6 +123,7 @@ def build(
     metric: str = "cosine",
     model: str = "",
     precision: Precision = "f32",
+    approximate: Wish | None = None,
 ) -> BuildReport:
     """Bring an index up to date with its documents.
 
@@ -130,6 +137,7 @@ def build(
         metric: how vectors are compared: cosine, ip or l2.
         model: where the embedder was loaded from; kept for readers.
         precision: with which it was loaded; kept for readers.
+        approximate: from which size on a graph should answer; None: never.
 
     Raises:
         SourceError: a directory cannot be read.
@@ -140,7 +148,12 @@ def build(
     if not isinstance(source, Source):
         source = Directories(tuple(source))
     wanted = _Wanted(
-        embedder, metric, source.chunking.identity, model, precision
+        embedder,
+        metric,
+        source.chunking.identity,
+        model,
+        precision,
+        approximate,
     )
     with library.lock():
         report = BuildReport()
@@ -149,8 +162,11 @@ def build(
         found = source.scan(current.known if current and alike else None)
         _describe(report, found)
         content = _content(wanted, found)
-        if current is not None and _is_up_to_date(current, wanted, content):
+        if current is not None and _is_up_to_date(
+            library, current, wanted, content
+        ):
             report.generation, report.changed = current.name, False
+            report.tier = current.manifest.tier
             report.reused = len({p.id for p in found.passages})
             return report
         _begin(library, wanted, current, report)
@@ -159,6 +175,7 @@ def build(
         path = library.building / PASSAGES
         path.unlink(missing_ok=True)
         write_passages(path, found.files, found.passages)
+        report.tier = _tier(library, wanted, current)
         report.generation = library.publish(
             GenerationManifest(
                 content=content if report.pending == 0 else "",
@@ -172,16 +189,29 @@ def build(
                 chunking=wanted.chunking,
                 model=model,
                 precision=precision,
+                tier=report.tier,
             )
         )
         return report
 
 
-def _is_up_to_date(current: _Current, wanted: _Wanted, content: str) -> bool:
+def _is_up_to_date(
+    library: Library, current: _Current, wanted: _Wanted, content: str
+) -> bool:
     found = current.manifest
-    how = (found.model, found.precision, found.chunking)
-    asked = (wanted.model, wanted.precision, wanted.chunking)
-    return found.content == content and how == asked
+    wish = found.tier.wish if found.tier else None
+    how = (found.model, found.precision, found.chunking, wish)
+    asked = (
+        wanted.model,
+        wanted.precision,
+        wanted.chunking,
+        wanted.approximate,
+    )
+    if found.content != content or how != asked:
+        return False
+    home = library.generation(current.name)
+    with _vectors(home, wanted, read_only=True) as index:
+        return not would_mend(index, home / GRAPH, found.tier)
 
 
 def _describe(report: BuildReport, found: Scan) -> None:
@@ -278,6 +308,31 @@ def _embed(
                 progress(report.embedded, len(missing))
         report.pending = len(missing) - report.embedded
         index.compact()
+
+
+def _tier(
+    library: Library, wanted: _Wanted, current: _Current | None
+) -> Tier | None:
+    """The graph of what is being built; that of what answers grows into it.
+
+    A text has one digest and one vector, so a row of an older graph is right
+    as long as its id is there.
+    """
+    wish, home = wanted.approximate, library.building
+    if wish is None:
+        if (home / GRAPH).exists():
+            remove_tree(home / GRAPH)
+        return None
+    with Passages(home / PASSAGES) as passages:
+        titles = passages.titles(QUESTIONS)
+    before = []
+    if current and wanted.made(current.manifest):
+        before.append(library.generation(current.name) / GRAPH)
+    with _vectors(home, wanted, read_only=True) as index:
+        questions = np.empty((0, index.dim), np.float32)
+        if titles and len(index) > wish.above:
+            questions = wanted.embedder.embed(titles)
+        return make_tier(index, home / GRAPH, before, wish, questions)
 
 
 def _texts(passages: Iterable[Passage]) -> dict[int, str]:

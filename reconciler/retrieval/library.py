@@ -8,6 +8,7 @@
       generations/000001/    never changed once it has a name:
         manifest.json          what it was built from, and its digests
         vectors/               an ExactIndex; ids are digests of texts
+        graph/                 leads to near vectors, if that was asked for
         passages.db            the texts, where they stand, their words
       building/              the next generation, invisible to readers
 
@@ -31,10 +32,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.artifacts.copying import remove_tree
+from reconciler.retrieval.approximate.tier import Tier
 from reconciler.runs.protocol import sync_directory, write_atomically
 
 MANIFEST = "manifest.json"
 VECTORS = "vectors"
+GRAPH = "graph"
 PASSAGES = "passages.db"
 KEPT = 2
 """Generations on the disk: the one that answers and the one before it, which
@@ -85,6 +88,9 @@ class GenerationManifest(BaseModel):
 
     precision: Literal["f32", "int8"] = "f32"
     """Of the embedder's weights."""
+
+    tier: Tier | None = None
+    """Whether a graph answers, if one was asked for."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, get_args
 
+from reconciler.retrieval.approximate.tier_files import open_tier
 from reconciler.retrieval.arrays import Metric
 from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import Embedder
 from reconciler.retrieval.files import CorruptFileError
 from reconciler.retrieval.index import ExactIndex
 from reconciler.retrieval.library import (
+    GRAPH,
     PASSAGES,
     VECTORS,
     DamagedError,
@@ -21,7 +23,7 @@ from reconciler.retrieval.library import (
     OtherEmbedderError,
 )
 from reconciler.retrieval.passages import Passages
-from reconciler.retrieval.recall import measured_recall
+from reconciler.retrieval.recall import Nearest
 from reconciler.retrieval.reference import keys, norms
 
 Mode = Literal["hybrid", "vector", "words"]
@@ -59,6 +61,11 @@ class Searcher:
     It goes on answering from that generation when a later one is built. Any
     number of threads may search.
 
+    Attributes:
+        generation: its name.
+        manifest: what it holds.
+        tier: whether a graph answers; damage of one is told here.
+
     Raises:
         LibraryError: nothing was built yet, or with another embedder.
         DamagedError: files of the generation are damaged.
@@ -94,6 +101,7 @@ class Searcher:
         except DamagedError:
             self._vectors.close()
             raise
+        self.tier = open_tier(self._vectors, home / GRAPH, self.manifest.tier)
 
     @property
     def embedder(self) -> Embedder:
@@ -159,7 +167,8 @@ class Searcher:
         if not titles or not self._vectors.ids().size:
             return None
         asked = self._embedder.embed(titles)
-        return measured_recall(self._vectors, asked, k)
+        truth = Nearest.of(self._vectors, asked, k)
+        return truth.found_by(self.tier.index.search)
 
     def close(self) -> None:
         """Close the files."""
@@ -181,7 +190,7 @@ class Searcher:
         self, question: str, depth: int, paths: Sequence[str]
     ) -> dict[int, float]:
         within = self._passages.ids_in(paths) if paths else None
-        ids, scores = self._vectors.search(
+        ids, scores = self.tier.index.search(
             self._embedder.embed([question]), depth, within
         )
         sign = -1 if self._metric is Metric.L2 else 1

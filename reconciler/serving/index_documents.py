@@ -63,6 +63,12 @@ class ObservedIndex(Document):
     """A generation that has to be built again: its files are damaged, or its
     embedder is gone."""
 
+    graph_fault: str = ""
+    """Why its graph does not answer, where it should: exact search does."""
+
+    graph_damaged: bool = False
+    """Whether making that graph again would help."""
+
     questions: int = 0
     """Newest answers that the latencies are of."""
 

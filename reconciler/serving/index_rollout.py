@@ -28,6 +28,10 @@ from reconciler.serving.open_index import Opener, OpenIndex, OpeningError
 
 _LOG = logging.getLogger(__name__)
 RETRY_SECONDS = 10.0
+RECHECK_SECONDS = 60.0
+"""After which a graph that could not be read is tried again: a disk that had
+only been away damaged nothing, and a build would change nothing."""
+
 REPORT_SECONDS = 5.0
 """Between two reports that only tell of other latencies."""
 
@@ -53,6 +57,7 @@ class IndexRollout:
     _opener: Opener = field(default_factory=Opener)
     _refused: _Refused | None = None
     _reported_at: float = 0.0
+    _recheck_at: float = 0.0
 
     async def converge(self) -> None:
         """Open what the pointer names, if it is not what answers."""
@@ -88,7 +93,8 @@ class IndexRollout:
         current = self.current
         if current is None:
             return False
-        return (current.desired, current.generation) == wanted
+        damaged = current.tier.damaged and time.monotonic() >= self._recheck_at
+        return not damaged and (current.desired, current.generation) == wanted
 
     async def _open(
         self, desired: DesiredIndex, wanted: tuple[DesiredIndex, str | None]
@@ -105,6 +111,7 @@ class IndexRollout:
             self._report("Failed", str(error), error.damaged)
             return
         self._refused = None
+        self._recheck_at = time.monotonic() + RECHECK_SECONDS
         before, self.current = self.current, opened
         if before is not None:
             before.retire()
@@ -128,6 +135,8 @@ class IndexRollout:
             state=state,
             message=message,
             damaged=damaged,
+            graph_fault=self.current.tier.fault if self.current else "",
+            graph_damaged=bool(self.current and self.current.tier.damaged),
             since=timestamp(self.now()),
             questions=summary.count,
             p50=summary.p50,

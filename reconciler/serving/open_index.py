@@ -78,6 +78,7 @@ class OpenIndex:
     ) -> None:
         self.desired = desired
         self.generation = searcher.generation
+        self.tier = searcher.tier
         self._searcher, self._reranker = searcher, reranker
         self._lock = threading.Lock()
         self._lent, self._retired = 0, False

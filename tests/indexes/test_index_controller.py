@@ -139,6 +139,34 @@ async def test_a_damaged_generation_is_built_again_from_the_documents(world):
     assert ask(at, "thing4")["hits"][0]["document"] == "d4.md"
 
 
+async def test_a_large_index_answers_by_a_graph_and_a_damaged_one_is_mended(
+    world, documents
+):
+    for i in range(700):
+        text = f"This is number {i} of very many, about item{i}x."
+        add(documents, f"e{i:03}.md", text)
+    at = world(approximateAbove=500)
+    await at.settle()
+    assert is_true(at.live.status.conditions, "Approximate")
+    assert float(at.live.status.recall) >= 0.95
+    assert ask(at, "item300x")["hits"][0]["document"] == "e300.md"
+    home, files = at.adapters.home(at.live), at.adapters.files
+    graph = home.library.generation("000001") / "graph" / "graph.json"
+    graph.write_bytes(b"rubbish")
+    name = at.live.status.index
+    files.remove_desired(name)
+    await at.wait(lambda: files.observed(name) is None)
+    await at.until(lambda: at.live.status.generation == "000002")
+    await at.settle()
+    assert is_true(at.live.status.conditions, "Approximate")
+    assert ask(at, "item300x")["hits"][0]["document"] == "e300.md"
+    at.change(approximateAbove=5000)
+    await at.settle()
+    await at.until(lambda: at.live.status.generation == "000003")
+    found = find(at.live.status.conditions, "Approximate")
+    assert (found.status, found.reason) == ("False", "BelowSize")
+
+
 async def test_a_source_that_is_missing_is_said_and_the_index_answers(
     world, documents
 ):

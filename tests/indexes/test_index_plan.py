@@ -31,6 +31,7 @@ from reconciler.indexes.plan import (
     plan,
 )
 from reconciler.indexes.resource import VectorIndex
+from reconciler.retrieval.approximate.tier import Tier
 
 NOW = datetime(2026, 11, 28, 14, 0, tzinfo=UTC)
 WANTED = Wanted("r1", "s1")
@@ -47,7 +48,18 @@ def index(*, meta=None, status=None, **spec):
     )
 
 
-def built(wanted=WANTED, generation="000001", run="run-1"):
+def tier(state="Approximate"):
+    return Tier(
+        above=5,
+        minimum_recall="0.95",
+        state=state,
+        rows=9,
+        expansion=64,
+        recall=0.99,
+    )
+
+
+def built(wanted=WANTED, generation="000001", run="run-1", tier=None):
     return Built(
         wanted,
         generation,
@@ -60,6 +72,7 @@ def built(wanted=WANTED, generation="000001", run="run-1"):
         run=run,
         seconds=2.0,
         finished_at="2026-11-28T13:59:00Z",
+        tier=tier,
     )
 
 
@@ -174,7 +187,9 @@ def worlds(draw):
         known_to_server=asked,
         server_alive=draw(flag),
         answering=Answering(
-            "000001", damaged=draw(st.sampled_from([None, "000001"]))
+            "000001",
+            damaged=draw(st.sampled_from([None, "000001"])),
+            graph_damaged=draw(flag),
         )
         if asked and current
         else None,
@@ -338,6 +353,68 @@ def test_a_damaged_generation_is_built_again():
     assert names(plan(index(), facts, NOW)) == ["StartBuild"]
     mended = replace(built_now(facts), answering=facts.answering)
     assert plan(index(), mended, NOW).actions == ()
+
+
+def test_a_damaged_graph_is_made_again_while_exact_search_answers():
+    fault = Answering("000001", graph_fault="bad", graph_damaged=True)
+    facts = steady(built=built(tier=tier()), answering=fault)
+    desired = index(approximateAbove=5)
+    first = plan(desired, facts, NOW)
+    assert names(first) == ["RemoveLeftovers"]
+    assert is_true(first.status.conditions, "Ready")
+    found = find(first.status.conditions, "Approximate")
+    assert (found.status, found.reason) == ("False", "GraphUnusable")
+    assert found.message == "exact: bad"
+    facts = EFFECTS[RemoveLeftovers](facts, first.actions[0])
+    assert names(plan(desired, facts, NOW)) == ["StartBuild"]
+    assert plan(desired, built_now(facts), NOW).actions == ()
+
+
+def test_a_graph_that_another_version_could_read_is_left_alone():
+    fault = Answering("000001", graph_fault="usearch is not installed")
+    facts = steady(built=built(tier=tier()), answering=fault)
+    result = plan(index(approximateAbove=5), facts, NOW)
+    assert result.actions == ()
+    assert not is_true(result.status.conditions, "Approximate")
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [
+        ("Approximate", "True", "64 in view, recall 0.9900"),
+        ("BelowSize", "False", "9 passages, not more than 5"),
+        ("RecallTooLow", "False", "less than 0.95"),
+        ("NotInstalled", "False", "reconciler[approximate]"),
+    ],
+)
+def test_it_is_said_whether_a_graph_answers(state, status, said):
+    facts = steady(built=built(tier=tier(state)))
+    result = plan(index(approximateAbove=5), facts, NOW)
+    assert ready(result).reason == "InSync"
+    found = find(result.status.conditions, "Approximate")
+    assert (found.status, found.reason) == (status, state)
+    assert said in found.message
+    # Nobody asks for a graph any more.
+    live = result.status.model_dump(by_alias=True, exclude_none=True)
+    without = plan(index(status=live), steady(), NOW)
+    assert find(without.status.conditions, "Approximate") is None
+
+
+def test_before_the_first_graph_that_is_said():
+    result = plan(index(approximateAbove=5), steady(), NOW)
+    found = find(result.status.conditions, "Approximate")
+    assert (found.status, found.reason) == ("False", "Building")
+
+
+@pytest.mark.parametrize("share", ["1.1", "-0.5", "nearly all", "0.", ""])
+def test_a_recall_is_a_share(share):
+    with pytest.raises(ValueError, match="minimumRecall"):
+        index(approximateAbove=5, minimumRecall=share)
+
+
+def test_above_nothing_is_refused():
+    with pytest.raises(ValueError, match="approximateAbove"):
+        index(approximateAbove=0)
 
 
 def test_it_is_not_ready_before_the_new_generation_answers():

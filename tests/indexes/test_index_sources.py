@@ -158,10 +158,13 @@ def test_the_recipe_changes_with_everything_that_decides_over_vectors(
         recipe_of(index(source, embedder={"precision": "INT8"}), model),
         recipe_of(index(source, reranker=reranker), model),
         recipe_of(index(source), "hashing"),
+        recipe_of(index(source, approximateAbove=5), model),
+        recipe_of(index(source, approximateAbove=6), model),
+        recipe_of(index(source, approximateAbove=6, minimumRecall="1"), model),
     ]
     (tmp_path / "weights").write_bytes(b"23")
     changed.append(recipe_of(index(source), model))
-    assert len({first, *changed}) == 7
+    assert len({first, *changed}) == 10
     gone = recipe_of(index(source), str(tmp_path / "absent"))
     assert isinstance(gone, Problem)
     assert gone.reason == "ModelMissing"

@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.retrieval import ApproximateIndex, ExactIndex
 from reconciler.retrieval.approximate import growth
-from reconciler.retrieval.approximate.graph_files import GraphError
+from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.recall import Nearest
 from tests.retrieval.vectors import flat, structured
 

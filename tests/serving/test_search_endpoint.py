@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import test_utils
 
+from reconciler.retrieval.approximate.tier import Wish
 from reconciler.retrieval.build import build
 from reconciler.retrieval.chunking import Passage
 from reconciler.retrieval.embedder import EmbedderError, HashingEmbedder
@@ -52,9 +53,14 @@ class Site:
                 f"question {i} is written here in full.\n"
             )
 
-    def build(self) -> str:
-        source = [self.documents]
-        return build(self.library, source, HashingEmbedder()).generation
+    def build(self, approximate: Wish | None = None) -> str:
+        report = build(
+            self.library,
+            [self.documents],
+            HashingEmbedder(),
+            approximate=approximate,
+        )
+        return report.generation
 
     def ask_for(self, reranking: Reranking | None = None) -> IndexRollout:
         name = "docs"
@@ -143,6 +149,31 @@ async def test_a_full_disk_keeps_nobody_from_answering(site, monkeypatch):
     assert site.files.observed("docs") is None
     await rollout.converge()
     assert site.files.observed("docs").generation == "000001"
+
+
+async def test_a_graph_that_cannot_be_read_is_told_and_tried_again(site):
+    site.write(1)
+    graph = site.library.generation(site.build(Wish(5))) / "graph"
+    (graph / "graph.json").rename(graph / "away")
+    rollout = site.ask_for()
+    await rollout.converge()
+    status, body = await site.post(query="question 7 in full", k=2)
+    assert (status, body["hits"][0]["document"]) == (200, "d7.md")
+    told = site.files.observed("docs")
+    assert (told.generation, told.state) == ("000001", "Serving")
+    assert told.graph_damaged
+    assert "holds no graph" in told.graph_fault
+    await rollout.converge()
+    (graph / "away").rename(graph / "graph.json")
+    opened = rollout.current
+    await rollout.converge()
+    assert rollout.current is opened  # not at every look
+    rollout._recheck_at = 0.0
+    await rollout.converge()
+    told = site.files.observed("docs")
+    assert (told.graph_damaged, told.graph_fault) == (False, "")
+    status, body = await site.post(query="question 7 in full", k=2)
+    assert (status, body["hits"][0]["document"]) == (200, "d7.md")
 
 
 async def test_a_filter_narrows_the_documents(site):

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reconciler.retrieval.approximate.candidates import Chosen, depth_for
+from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.approximate.graph import (
     MappedGraph,
     available_threads,
 )
-from reconciler.retrieval.approximate.graph_files import (
-    GraphError,
-    GraphFiles,
-)
+from reconciler.retrieval.approximate.graph_files import GraphFiles
 from reconciler.retrieval.approximate.growth import grow_graph
 from reconciler.retrieval.arrays import Floats, Ids, as_vectors
 from reconciler.retrieval.filters import Filter
@@ -42,7 +40,7 @@ class ApproximateIndex:
         exact: open to read only, with a path.
         path: directory of the graph, as `build` made it.
         expansion: rows that a search keeps in view; more find more and take
-            longer. None: what the graph was found to need, else 128.
+            longer.
         threads: how many may walk the graph for a batch, on the CPUs that
             the calling thread may run on; None: one for each of them.
 
@@ -58,10 +56,10 @@ class ApproximateIndex:
         exact: ExactIndex,
         path: str | os.PathLike[str],
         *,
-        expansion: int | None = None,
+        expansion: int = EXPANSION,
         threads: int | None = None,
     ) -> None:
-        if expansion is not None and expansion < 1:
+        if expansion < 1:
             msg = f"expansion must be positive, not {expansion}"
             raise ValueError(msg)
         if not exact.read_only:
@@ -74,7 +72,7 @@ class ApproximateIndex:
             )
             raise GraphError(msg)
         self.exact = exact
-        self.expansion = expansion or record.expansion or EXPANSION
+        self.expansion = expansion
         self._threads = threads or available_threads()
         self._ids = files.ids(record.rows)
         self._graph = MappedGraph(

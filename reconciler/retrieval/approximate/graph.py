@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.approximate.space import Space
 from reconciler.retrieval.arrays import Floats, Ids
 
@@ -80,10 +81,22 @@ def save(graph: Index, path: Path) -> None:
 
 
 def load(space: Space, path: Path) -> Index:
-    """A graph that can grow, from a file that was checked."""
+    """A graph that can grow, from a file that was checked.
+
+    Raises:
+        GraphError: usearch does not read it.
+    """
     graph = empty_graph(space)
-    graph.load(path)
+    try:
+        graph.load(path)
+    except (RuntimeError, ValueError) as error:
+        raise _refused(path, error) from error
     return graph
+
+
+def _refused(path: Path, error: Exception) -> GraphError:
+    """Another version of usearch wrote it, say: the digest was right."""
+    return GraphError(f"{path}: {error}")
 
 
 class MappedGraph:
@@ -99,15 +112,18 @@ class MappedGraph:
         expansion: rows that a search keeps in view on its way; more find
             more, and take longer.
         views: how many are kept for later searches.
+
+    Raises:
+        GraphError: usearch does not read it.
     """
 
     def __init__(
         self, space: Space, path: Path, expansion: int, views: int
     ) -> None:
         self._space, self._expansion, self._kept = space, expansion, views
+        self._path = path
         self._bytes = np.memmap(path, np.uint8, mode="r").data
         self._idle: deque[Index] = deque([self._view()])
-        self.rows = len(self._idle[0])
 
     def near(self, queries: Floats, depth: int, threads: int) -> list[Ids]:
         """Numbers of rows near to each query, at most depth.
@@ -142,5 +158,8 @@ class MappedGraph:
 
     def _view(self) -> Index:
         view = empty_graph(self._space, self._expansion)
-        view.view(self._bytes)
+        try:
+            view.view(self._bytes)
+        except (RuntimeError, ValueError) as error:
+            raise _refused(self._path, error) from error
         return view

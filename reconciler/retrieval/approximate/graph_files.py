@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.approximate.space import Space
 from reconciler.retrieval.arrays import MAX_DIM, Ids, Metric
 from reconciler.runs.protocol import sync_directory, write_atomically
@@ -30,10 +31,6 @@ RECORD = "graph.json"
 FORMAT = 1
 """Of these files, and of what usearch 2 writes."""
 _SHA256 = r"^[0-9a-f]{64}$"
-
-
-class GraphError(Exception):
-    """There is no graph that could be used, and why."""
 
 
 class GraphRecord(BaseModel):
@@ -50,8 +47,6 @@ class GraphRecord(BaseModel):
     rows: int = Field(ge=0)
     graph: str = Field(pattern=_SHA256)
     ids: str = Field(pattern=_SHA256)
-    expansion: int = Field(default=0, ge=0)
-    """With which searches find enough; 0: not known."""
 
     @property
     def space(self) -> Space:

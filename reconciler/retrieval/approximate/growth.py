@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reconciler.retrieval.approximate import graph as hnsw
-from reconciler.retrieval.approximate.graph_files import (
-    GraphError,
-    GraphFiles,
-)
+from reconciler.retrieval.approximate.errors import GraphError
+from reconciler.retrieval.approximate.graph_files import GraphFiles
 from reconciler.retrieval.approximate.space import Space, longest
 from reconciler.retrieval.arrays import Ids, Metric
 from reconciler.retrieval.index import ExactIndex
@@ -82,6 +80,11 @@ def grow_graph(
             if len(growing.ids) - growing.saved >= CHECKPOINT:
                 _write(files, growing, "")
     _write(files, growing, fingerprint)
+
+
+def has_dead_rows(index: ExactIndex, root: Path) -> bool:
+    """Whether a graph has rows that its index has no more."""
+    return GraphFiles(root).record().rows > len(index)
 
 
 def _beginning(
