@@ -61,9 +61,9 @@ def run() -> Iterable[Comparison]:
                     continue
                 yield compare(
                     f"{name}, {len(rows):,} rows, {_size(batch)}",
-                    _over(queries, batch, partial(index.search, k=K)),
+                    over(queries, batch, partial(index.search, k=K)),
                     peer,
-                    _over(queries, batch, theirs),
+                    over(queries, batch, theirs),
                     rounds=rounds,
                 )
     yield from _worst_case()
@@ -94,18 +94,18 @@ def _a_million() -> Iterator[Comparison]:
     index = ExactIndex(DIM, threads=1)
     blocks = []
     for at in range(0, MILLION, ROWS):
-        blocks.append(_unit(rng.standard_normal((ROWS, DIM))))
+        blocks.append(unit(rng.standard_normal((ROWS, DIM))))
         index.add(np.arange(at, at + ROWS), blocks[-1])
-    queries = _unit(rng.standard_normal((64, DIM)))
+    queries = unit(rng.standard_normal((64, DIM)))
     if not importlib.util.find_spec("faiss"):
         return
     rows = np.concatenate(blocks)
     del blocks
     yield compare(
         f"random, {MILLION:,} rows, {_size(1)}",
-        _over(queries, 1, partial(index.search, k=K)),
+        over(queries, 1, partial(index.search, k=K)),
         "faiss FlatIP",
-        _over(queries, 1, _faiss_search(rows)),
+        over(queries, 1, _faiss_search(rows)),
         rounds=7,
     )
 
@@ -119,7 +119,7 @@ def _two_threads(name: str, rows: Floats, queries: Floats) -> Comparison:
     for threads in (1, 2):
         index = ExactIndex(DIM, threads=threads)
         index.add(np.arange(len(rows)), rows)
-        search = _over(queries, 256, partial(index.search, k=K))
+        search = over(queries, 256, partial(index.search, k=K))
         search()
         seconds.append(min(_wall_seconds(search) for _ in range(9)))
     return Comparison(
@@ -161,7 +161,8 @@ def _check(index: ExactIndex, rows: Floats, queries: Floats) -> None:
         assert np.abs(scores - wanted).max() < SCORE_ULP
 
 
-def _over(queries: Floats, batch: int, search: Search) -> Callable[[], None]:
+def over(queries: Floats, batch: int, search: Search) -> Callable[[], None]:
+    """Searches with other queries each time: one batch, or a few singly."""
     starts = cycle(range(0, len(queries) - batch + 1, max(batch, 7)))
 
     def some() -> None:
@@ -177,20 +178,22 @@ def _data_sets() -> Iterator[tuple[str, Floats]]:
     if path:
         yield "embeddings", np.load(path, mmap_mode="r")[: ROWS + QUERIES]
     else:
-        yield "clustered", _clustered()
+        yield "clustered", clustered(ROWS)
     rng = np.random.default_rng(1)
-    yield "random", _unit(rng.standard_normal((ROWS + QUERIES, DIM)))
+    yield "random", unit(rng.standard_normal((ROWS + QUERIES, DIM)))
 
 
-def _clustered() -> Floats:
+def clustered(count: int) -> Floats:
+    """Unit vectors in clusters with decaying spectrum, then queries."""
     rng = np.random.default_rng(2)
     spectrum = np.arange(1, DIM + 1) ** -0.6
-    centres = rng.standard_normal((ROWS // 20, DIM)) * spectrum
-    noise = rng.standard_normal((ROWS + QUERIES, DIM)) * spectrum * 0.7
-    return _unit(noise + centres[rng.integers(0, len(centres), len(noise))])
+    centres = rng.standard_normal((count // 20, DIM)) * spectrum
+    noise = rng.standard_normal((count + QUERIES, DIM)) * spectrum * 0.7
+    return unit(noise + centres[rng.integers(0, len(centres), len(noise))])
 
 
-def _unit(rows: NDArray[np.float64]) -> Floats:
+def unit(rows: NDArray[np.float64]) -> Floats:
+    """The rows at length one."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.ascontiguousarray(rows / lengths, np.float32)
 
