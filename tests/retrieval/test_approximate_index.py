@@ -12,9 +12,12 @@ import threading
 import numpy as np
 import pytest
 
-from reconciler.retrieval import ApproximateIndex, ExactIndex
+from reconciler.retrieval import (
+    ApproximateIndex,
+    ExactIndex,
+    GraphError,
+)
 from reconciler.retrieval.approximate import growth
-from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.recall import Nearest
 from tests.retrieval.vectors import flat, structured
 
