@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from reconciler.artifacts.copying import remove_tree
+from reconciler.retrieval.approximate.errors import GraphError
 from reconciler.retrieval.approximate.tier import QUESTIONS, Tier, Wish
 from reconciler.retrieval.approximate.tier_files import make_tier, would_mend
 from reconciler.retrieval.arrays import as_ids
@@ -209,6 +210,8 @@ def _is_up_to_date(
     )
     if found.content != content or how != asked:
         return False
+    if found.tier is None:
+        return True
     home = library.generation(current.name)
     with _vectors(home, wanted, read_only=True) as index:
         return not would_mend(index, home / GRAPH, found.tier)
@@ -332,7 +335,10 @@ def _tier(
         questions = np.empty((0, index.dim), np.float32)
         if titles and len(index) > wish.above:
             questions = wanted.embedder.embed(titles)
-        return make_tier(index, home / GRAPH, before, wish, questions)
+        try:
+            return make_tier(index, home / GRAPH, before, wish, questions)
+        except GraphError as error:
+            raise LibraryError(str(error)) from error
 
 
 def _texts(passages: Iterable[Passage]) -> dict[int, str]:

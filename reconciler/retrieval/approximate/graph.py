@@ -74,8 +74,19 @@ def add_rows(
 
 
 def save(graph: Index, path: Path) -> None:
-    """Write a graph to a new file and wait until the disk has it."""
-    graph.save(path)
+    """Write a graph to a new file and wait until the disk has it.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    try:
+        graph.save(path)
+    except RuntimeError as error:
+        msg = f"{path}: {error}"
+        raise OSError(msg) from error
+    if path.stat().st_size != graph.serialized_length:
+        msg = f"{path}: not all of the graph could be written"
+        raise OSError(msg)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 

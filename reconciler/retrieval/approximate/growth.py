@@ -99,7 +99,7 @@ def _beginning(
     for path in (root, *before):
         try:
             found = _loaded(path, space, live)
-        except GraphError:
+        except (GraphError, OSError):
             continue  # it is made without
         if found is not None:
             found.saved = len(found.ids) if path == root else 0

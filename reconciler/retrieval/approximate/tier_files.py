@@ -43,6 +43,7 @@ def make_tier(
 
     Raises:
         OSError: the disk refused.
+        GraphError: the disk gave back something else than was written.
     """
     small = len(exact) <= wish.above
     if small or not is_installed():
@@ -115,7 +116,7 @@ def open_tier(exact: ExactIndex, root: Path, tier: Tier | None) -> OpenTier:
         return OpenTier(
             ApproximateIndex(exact, root, expansion=tier.expansion)
         )
-    except GraphError as error:
+    except (GraphError, OSError) as error:
         return OpenTier(exact, str(error), damaged=True)
     except ModuleNotFoundError as error:
         return OpenTier(exact, str(error))
