@@ -37,6 +37,11 @@ class Subscription:
         if self._events:
             self._ready.set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it was given everything that was published."""
+        return not (self._events or self.closed)
+
     def _wants(self, event: Event) -> bool:
         key = event.stored.key
         return self._namespace is None or key.namespace == self._namespace
