@@ -35,8 +35,8 @@ class StageView:
     failures: int = 0
     """Attempts that crashed, without those that were preempted."""
 
-    failed_at: datetime | None = None
-    """When the last attempt crashed, if it did."""
+    ended_at: datetime | None = None
+    """When the last attempt crashed or was interrupted, if it was."""
 
     fruitless: int = 0
     """Attempts in a row that got no further than the one before."""
