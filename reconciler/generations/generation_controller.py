@@ -39,16 +39,16 @@ from reconciler.generations.resource import (
     Model,
     ModelGeneration,
 )
-from reconciler.generations.stages import STAGES, Inputs, Stage, StageView
+from reconciler.generations.stages import (
+    OUTPUTS,
+    STAGES,
+    Inputs,
+    Stage,
+    StageView,
+)
 
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
-OUTPUTS: dict[Stage, str | None] = {
-    "data": "dataset",
-    "train": "model",
-    "evaluate": None,
-    "convert": "model",
-}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ from generation_objects import generation, model, record
 
 from reconciler.artifacts import ArtifactStore
 from reconciler.engine.status import to_json
+from reconciler.generations import collected
 from reconciler.generations.artifact_upkeep import ArtifactUpkeep
+from reconciler.generations.stages import OUTPUTS
+from reconciler.runs.protocol import Result, RunDirectory
 
 DAY = 86400.0
 
@@ -137,3 +140,61 @@ def test_a_store_in_use_waits(world, caplog) -> None:
     assert f"1 artifacts removed that no object named for 14 days: {gone}" in (
         caplog.text
     )
+
+
+def finished_run(world, stage: str, made: str) -> RunDirectory:
+    """A run with a result, and something beside what it made."""
+    run = RunDirectory(world.runs / f"default.docs-1.uid.{stage}")
+    (run.output / made).mkdir(parents=True)
+    (run.output / made / "file").write_text(stage)
+    (run.output / "report.json").write_text("{}")
+    outputs = {OUTPUTS[stage] or "report": f"output/{made}"}
+    run.write_result(Result(phase="Succeeded", outputs=outputs))
+    return run
+
+
+def collect(run: RunDirectory, stage: str, digest: str | None) -> None:
+    note = collected.Collected.of(stage, run.path.name, digest, 1, {})
+    collected.write(run.path, note)
+
+
+def test_what_a_run_made_goes_once_it_is_an_artifact(world) -> None:
+    run = finished_run(world, "train", "model")
+    digest = world.store.put(run.output / "model")
+    collect(run, "train", digest)
+    objects = [of("docs-1", weights_digest=digest)]
+    world.upkeep(objects)
+    assert (run.output / "model").exists()
+    world.live(objects, days=2.0)
+    assert not (run.output / "model").exists()
+    assert (run.output / "report.json").exists()
+    world.store.verify(digest)
+
+
+def test_the_copy_of_a_damaged_artifact_stays(world, caplog) -> None:
+    run = finished_run(world, "train", "model")
+    digest = world.store.put(run.output / "model")
+    collect(run, "train", digest)
+    stored = world.store.path(digest) / "file"
+    stored.chmod(0o644)
+    stored.write_text("other")
+    world.live([of("docs-1", weights_digest=digest)], days=2.0)
+    assert (run.output / "model").exists()
+    assert "stays" in caplog.text
+
+
+def test_reports_of_evaluations_stay(world) -> None:
+    run = finished_run(world, "evaluate", "answers")
+    collect(run, "evaluate", None)
+    world.live([raw(model())], days=30.0)
+    assert (run.output / "answers").exists()
+
+
+def test_an_export_has_no_result_and_goes_as_a_whole(world) -> None:
+    run = RunDirectory(world.runs / "default.docs-1.uid.data")
+    run.output.mkdir(parents=True)
+    (run.output / "train.jsonl").write_text("{}")
+    digest = world.store.put(run.output)
+    collect(run, "data", digest)
+    world.live([of("docs-1", data_digest=digest)], days=2.0)
+    assert not run.output.exists()
