@@ -120,6 +120,9 @@ async def _operate(
         probes=arguments.probes,
         leading=lambda: _leading(state, node, receiver, arguments.webhooks),
         begin=wiring.beginning(node, roles_of(arguments.roles)),
+        chores=wiring.chores(
+            node, roles_of(arguments.roles), arguments.keep_artifacts
+        ),
     )
     await shell.run(app, stop, asyncio.Event())
 

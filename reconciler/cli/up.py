@@ -31,6 +31,9 @@ RUN_GRACE_SECONDS = GRACE_SECONDS + 5.0
 
 SERVER_GRACE_SECONDS = 10.0
 
+KEEP_ARTIFACT_DAYS = 14
+"""Long enough to find out that something was deleted by mistake."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -77,6 +80,14 @@ def add_loop_options(parser: argparse.ArgumentParser, *, roles: str) -> None:
         metavar="[HOST:]PORT",
         help="answer /healthz, /readyz and /metrics there "
         "(the host is 127.0.0.1 unless given)",
+    )
+    parser.add_argument(
+        "--keep-artifacts",
+        type=_positive,
+        default=KEEP_ARTIFACT_DAYS,
+        metavar="DAYS",
+        help="remove models and frozen data that no object has named for so "
+        f"many days ({KEEP_ARTIFACT_DAYS})",
     )
     parser.add_argument(
         "--webhooks",
@@ -205,6 +216,9 @@ async def _up(
         workers=arguments.workers,
         probes=arguments.probes,
         begin=wiring.beginning(node, roles_of(arguments.roles)),
+        chores=wiring.chores(
+            node, roles_of(arguments.roles), arguments.keep_artifacts
+        ),
     )
     await _install(app, arguments)
     announce = asyncio.create_task(_announce(ready, kubeconfig, started))

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.artifacts import ArtifactStore
 from reconciler.compute.local import LocalExecutor
+from reconciler.engine.chores import Chore
 from reconciler.engine.controller import Controller, Objects, Role, Watch
 from reconciler.engine.paths import StateDirectory
 from reconciler.engine.resource import ObjectKey, Resource
@@ -19,6 +20,10 @@ from reconciler.evaluation.controller import EvaluationSuiteController
 from reconciler.evaluation.resource import EvaluationSuite, SuiteReport
 from reconciler.feedback.controller import FeedbackStoreController
 from reconciler.feedback.embedded import EmbeddedServer
+from reconciler.generations.artifact_upkeep import (
+    INTERVAL_SECONDS,
+    ArtifactUpkeep,
+)
 from reconciler.generations.feedback_source import FeedbackSource
 from reconciler.generations.generation_controller import (
     Adapters,
@@ -103,6 +108,24 @@ def beginning(
         undeploy_orphan_indexes(IndexFiles(files.root), objects)
 
     return clear_up
+
+
+def chores(
+    node: Node, roles: Collection[Role], keep_days: int
+) -> Sequence[Chore]:
+    """What a process of these roles does now and then.
+
+    Args:
+        node: what it works with.
+        roles: what it is; artifacts are the controller's.
+        keep_days: how long an artifact stays that no object names.
+    """
+    if "controller" not in roles:
+        return ()
+    upkeep = ArtifactUpkeep(
+        node.artifacts, node.state.runs, keep_days * 86400.0
+    )
+    return (Chore("tidying up artifacts", INTERVAL_SECONDS, upkeep),)
 
 
 def promotions(objects: Objects, namespace: str) -> Sequence[Promotion]:

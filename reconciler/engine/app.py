@@ -28,6 +28,7 @@ from contextlib import (
 from typing import Any, Protocol
 from uuid import uuid4
 
+from reconciler.engine.chores import Chore, Chores
 from reconciler.engine.client import KubeClient
 from reconciler.engine.clock import Clock, utc_now
 from reconciler.engine.controller import (
@@ -111,6 +112,7 @@ class App:
             last: what only one process may hold, such as a lock.
         begin: called in a thread before the first pass, once everything is
             in memory: clears up what no object names any more.
+        chores: done now and then by a leader.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class App:
         probes: Address | None = None,
         leading: Leading | None = None,
         begin: Callable[[Objects], object] | None = None,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self.settings = settings or ClientSettings()
         self._begin_with = begin
@@ -154,6 +157,7 @@ class App:
             resync,
         )
         self._lease: Lease | None = None
+        self._chores = Chores(chores, self.store.raws, self._require_lead)
         leading_client = self.client.only_while(self._require_lead)
         self._through = WriteThrough(leading_client, self._dispatcher.updated)
         self.recorder = EventRecorder(self.client, clock=clock)
@@ -309,6 +313,7 @@ class App:
             background += [
                 asyncio.create_task(self.recorder.work()),
                 asyncio.create_task(self._relister.work()),
+                asyncio.create_task(self._chores.work()),
                 asyncio.create_task(watcher.ended()),
                 asyncio.create_task(stop.wait()),
             ]
@@ -336,6 +341,7 @@ class App:
         """Let passes under way end, and write the events that wait."""
         self.queue.close()
         self._relister.close()
+        self._chores.close()
         if workers:
             _, late = await asyncio.wait(workers, timeout=grace)
             if late:

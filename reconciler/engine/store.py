@@ -81,6 +81,14 @@ class ObjectStore:
         """Names of the kinds that are kept."""
         return sorted(self._kinds)
 
+    def raws(self) -> Sequence[Mapping[str, Any]]:
+        """All objects as the server sent them, parsed or not."""
+        return [
+            entry.raw
+            for entries in self._entries.values()
+            for entry in entries.values()
+        ]
+
     def keys(self, kind: str) -> Sequence[ObjectKey]:
         """Keys of all objects of a kind."""
         return sorted(self._entries.get(kind, {}))

@@ -39,16 +39,16 @@ from reconciler.generations.resource import (
     Model,
     ModelGeneration,
 )
-from reconciler.generations.stages import STAGES, Inputs, Stage, StageView
+from reconciler.generations.stages import (
+    OUTPUTS,
+    STAGES,
+    Inputs,
+    Stage,
+    StageView,
+)
 
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
-OUTPUTS: dict[Stage, str | None] = {
-    "data": "dataset",
-    "train": "model",
-    "evaluate": None,
-    "convert": "model",
-}
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class ModelGenerationController:
             ended=state.ended,
             attempt=state.attempt,
             failures=status.failures if status else 0,
-            failed_at=_failed_at(state),
+            ended_at=_ended_at(state),
             fruitless=status.fruitless if status else 0,
             step=status.step if status else 0,
             max_steps=status.max_steps if status else None,
@@ -292,9 +292,9 @@ class ModelGenerationController:
             shutil.rmtree(path)
 
 
-def _failed_at(state: RunState) -> datetime | None:
-    """When the last attempt of a run crashed: its last sign of life."""
-    if state.status is None or state.phase != "Failed":
+def _ended_at(state: RunState) -> datetime | None:
+    """When the last attempt of a run ended early: its last sign of life."""
+    if state.status is None or state.phase not in {"Failed", "Preempted"}:
         return None
     return datetime.fromtimestamp(state.status.heartbeat, UTC)
 

@@ -33,6 +33,9 @@ from reconciler.generations.stages import (
 from reconciler.runs.attempts import retry_at
 
 POLL_SECONDS = 1.0
+PATIENCE = 2
+"""Fruitless attempts that are resumed at once: restarts of the machine."""
+
 FRUITLESS_LIMIT = 20
 """Attempts in a row that may be interrupted without a further step."""
 
@@ -280,7 +283,10 @@ class _Planner:
                 f"{stage} was interrupted {view.fruitless} times without a "
                 "further step; its log is in the run directory",
             )
-        return self._start(stage, view)
+        why = f"was interrupted {view.fruitless} times without a further step"
+        return self._wait(
+            stage, view, view.fruitless - PATIENCE, why
+        ) or self._start(stage, view)
 
     def _start(
         self, stage: Stage, view: StageView, *, retry: bool = False
@@ -298,14 +304,25 @@ class _Planner:
                 lineage.FAILED,
                 f"{stage} failed {view.failures} times: {view.message}",
             )
-        due = retry_at(view.failures, view.failed_at, self.now)
+        why = (
+            f"failed {view.failures} of at most "
+            f"{self.desired.spec.backoff_limit + 1} times"
+        )
+        return self._wait(stage, view, view.failures, why) or self._start(
+            stage, view, retry=True
+        )
+
+    def _wait(
+        self, stage: Stage, view: StageView, failures: int, why: str
+    ) -> Plan[ModelGenerationStatus] | None:
+        """Waiting for the next attempt, or None if it may begin."""
+        due = retry_at(failures, view.ended_at, self.now)
         if due <= self.now or self._asked():
-            return self._start(stage, view, retry=True)
+            return None
         self.conditions.progressing(
             "BackingOff",
-            f"{stage} failed {view.failures} of at most "
-            f"{self.desired.spec.backoff_limit + 1} times and is tried again "
-            f"at {timestamp(due)}: {view.message}",
+            f"{stage} {why} and is tried again at {timestamp(due)}: "
+            f"{view.message}",
         )
         self._progress(stage, view)
         return self._report(requeue_after=(due - self.now).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,14 @@ from reconciler.runs.protocol import Request
 
 Stage = Literal["data", "train", "evaluate", "convert"]
 STAGES: tuple[Stage, ...] = ("data", "train", "evaluate", "convert")
+OUTPUTS: Mapping[str, str | None] = {
+    "data": "dataset",
+    "train": "model",
+    "evaluate": None,
+    "convert": "model",
+}
+"""Which output of a stage's run becomes an artifact."""
+
 UNTRAINED = "untrained"
 
 
@@ -35,8 +44,8 @@ class StageView:
     failures: int = 0
     """Attempts that crashed, without those that were preempted."""
 
-    failed_at: datetime | None = None
-    """When the last attempt crashed, if it did."""
+    ended_at: datetime | None = None
+    """When the last attempt crashed or was interrupted, if it was."""
 
     fruitless: int = 0
     """Attempts in a row that got no further than the one before."""

@@ -8,7 +8,7 @@ sorted and rows ordered, so that the same content has the same digest.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,36 @@ def read_rows(path: Path, fields: tuple[str, ...]) -> Rows:
     rows = [_row(path, n, line, fields) for n, line in enumerate(lines, 1)]
     kept = tuple(row for row in rows if not is_held_out(row["prompt"]))
     return Rows(kept, len(rows) - len(kept))
+
+
+def rows_with_room(
+    rows: Sequence[dict[str, str]],
+    length: Callable[[str], int],
+    longest: int,
+) -> tuple[dict[str, str], ...]:
+    """Leave out rows whose question leaves no room for an answer.
+
+    Args:
+        rows: what there is to learn from; at least one.
+        length: tokens of a question.
+        longest: tokens at which a row is cut.
+
+    Raises:
+        InvalidRequestError: that is all of them.
+    """
+    lengths = [length(row["prompt"]) for row in rows]
+    kept = tuple(
+        row
+        for row, tokens in zip(rows, lengths, strict=True)
+        if tokens < longest
+    )
+    if not kept:
+        msg = (
+            f"training.maxLength {longest} leaves no room for an answer: the "
+            f"shortest question has {min(lengths)} tokens"
+        )
+        raise InvalidRequestError(msg)
+    return kept
 
 
 def _row(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from reconciler.corpus import render_text
@@ -20,6 +21,7 @@ from reconciler.training.dataset import (
     Rows,
     read_rows,
     require_digest,
+    rows_with_room,
 )
 from reconciler.training.parameters import TrainParameters
 from reconciler.training.stopping import DivergedError, StopRequest
@@ -56,6 +58,9 @@ def train(run: RunDirectory, request: Request) -> Result:
     if not rows.rows:
         msg = f"{asked.dataset / TRAIN} has nothing to learn from"
         raise InvalidRequestError(msg)
+    read = len(rows.rows)
+    if asked.parent is not None:
+        rows = _with_room(rows, asked.parent, asked.training.max_length)
     reporter = Reporter(run, asked.training.steps)
     network.seed_everything(asked.seed, asked.training.threads)
     fit = _dpo if dpo else _sft
@@ -67,7 +72,23 @@ def train(run: RunDirectory, request: Request) -> Result:
     shutil.rmtree(target, ignore_errors=True)
     model = network.merged(trained.model)
     network.write_model(model, trained.tokenizer, target)
-    return _result(asked, rows, trained, time.monotonic() - started)
+    result = _result(asked, rows, trained, time.monotonic() - started)
+    facts = {**result.facts, "rowsWithoutRoom": read - len(rows.rows)}
+    return result.model_copy(update={"facts": facts})
+
+
+def _with_room(rows: Rows, parent: Path, longest: int) -> Rows:
+    """The rows that have something to learn left when they are cut.
+
+    A batch of questions that fill all of ``maxLength`` has no loss at all.
+    """
+    tokenizer = load_tokenizer(parent)
+    kept = rows_with_room(
+        rows.rows,
+        lambda prompt: len(tokenizer.encode(render_text(prompt)).ids),
+        longest,
+    )
+    return replace(rows, rows=kept)
 
 
 def _sft(

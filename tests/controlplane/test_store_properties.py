@@ -153,6 +153,36 @@ def test_compaction_keeps_what_the_window_needs(steps, kept):
     _with_store(check, steps)
 
 
+async def test_large_objects_do_not_fill_the_disk_with_their_past(
+    tmp_path, monkeypatch
+):
+    from reconciler.controlplane.storage import store as storage
+
+    monkeypatch.setattr(storage, "HISTORY_BYTES", 10_000)
+    store = Store(tmp_path / "db")
+    key, last = Key("/t", "", "a"), None
+    for number in range(20):
+        body = {"metadata": {}, "n": number, "text": "x" * 1000}
+        last, written = store.put(key, body, last)
+        await written
+    store.compact()
+    _, written = store.put(Key("/t", "", "b"), {"metadata": {}}, None)
+    await written
+    ((kept, size),) = store.read._connection.execute(
+        "SELECT count(*), sum(length(data)) FROM revisions"
+        " WHERE superseded IS NOT NULL"
+    ).fetchall()
+    assert kept == 9
+    assert size <= 10_000
+    events = list(store.read.history(store.compacted, store.published))
+    assert [e.stored.object().get("n") for e in events][:-1] == [
+        *range(11, 20)
+    ]
+    assert all(event.previous for event in events[:-1])
+    assert store.read.get(key) == last
+    await store.close()
+
+
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_numbers_go_on_after_a_restart(steps):

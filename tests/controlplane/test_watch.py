@@ -10,6 +10,7 @@ from controlplane_support import (
 from reconciler.controlplane.server import ControlPlane
 from reconciler.controlplane.storage import subscription
 from reconciler.controlplane.storage.record import Event, Key, Stored
+from reconciler.controlplane.verbs import watch
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -54,6 +55,22 @@ async def test_too_old_a_version_is_expired(tmp_path):
     finally:
         await client.close()
         await plane.stop()
+
+
+async def test_bookmarks_move_on_where_nothing_happens(client, monkeypatch):
+    """Else the watch of a quiet kind expires with the history of others."""
+    monkeypatch.setattr(watch, "BOOKMARK_SECONDS", 0.05)
+    secrets = "/api/v1/namespaces/default/secrets"
+    query = "&allowWatchBookmarks=true&resourceVersion="
+    start = (await client.ok("GET", secrets))["metadata"]["resourceVersion"]
+    async with client.watching(secrets, query + start) as following:
+        made = await client.ok("POST", MAPS, config_map())
+        wanted = int(made["metadata"]["resourceVersion"])
+        reached = 0
+        while reached < wanted:
+            mark = await following(30)
+            assert mark["type"] == "BOOKMARK"
+            reached = int(mark["object"]["metadata"]["resourceVersion"])
 
 
 async def test_watch_survives_a_restart_without_gap(tmp_path):

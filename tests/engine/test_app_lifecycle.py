@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.engine import app as app_module
 from reconciler.engine.app import App
+from reconciler.engine.chores import Chore
 from reconciler.engine.controller import TerminalError, TransientError
 from reconciler.engine.errors import NotFoundError, UnavailableError
 from reconciler.engine.lease import LeaseTerms
@@ -408,3 +409,24 @@ def raising(error):
         raise error
 
     return fail
+
+
+async def test_chores_see_everything_from_the_first_pass_on(
+    server, new_toy, running
+):
+    server.put("readable", size=5)
+    server.put("unreadable", size="many")
+    seen, again = [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def run(objects):
+        seen.append(sorted(raw["metadata"]["name"] for raw in objects))
+        if len(seen) == 2:
+            loop.call_soon_threadsafe(again.set)
+
+    chore = Chore("look", 60.0, run)
+    one = running(new_toy().controller, chores=[chore])
+    one.start()
+    await again.wait()
+    assert seen[:2] == [["readable", "unreadable"]] * 2
+    await one.end()

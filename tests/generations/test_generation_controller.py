@@ -228,7 +228,7 @@ async def test_progress_and_failure_are_seen(controller, executor) -> None:
     view = (await controller.observe(CONTEXT, desired)).stages["data"]
     assert (view.phase, view.attempt, view.ended) == ("Failed", 2, False)
     assert (view.step, view.max_steps, view.message) == (3, 9, "boom")
-    assert view.failed_at == NOW
+    assert view.ended_at == NOW
     await controller.act(CONTEXT, desired, StartStage("k", "data", retry=True))
     assert executor.retries == [False, True]
 

@@ -132,7 +132,7 @@ def test_a_failed_stage_is_retried_up_to_the_limit() -> None:
 
 def test_attempts_after_crashes_are_ever_further_apart() -> None:
     crashed = StageView(
-        phase="Failed", attempt=2, failures=2, message="boom", failed_at=NOW
+        phase="Failed", attempt=2, failures=2, message="boom", ended_at=NOW
     )
     observed = Observed(stages={"train": crashed})
     early = NOW + timedelta(seconds=4)
@@ -150,8 +150,24 @@ def test_attempts_after_crashes_are_ever_further_apart() -> None:
     assert [type(a) for a in due.actions] == [StartStage]
 
 
+def test_a_stage_that_vanishes_again_and_again_is_given_time() -> None:
+    """A machine that restarts twice is one thing, a full memory another."""
+    gone = StageView(phase="Preempted", attempt=3, fruitless=2, ended_at=NOW)
+    outcome = plan(with_stages("data"), Observed(stages={"train": gone}), NOW)
+    assert [type(a) for a in outcome.actions] == [StartStage]
+    again = Observed(stages={"train": replace(gone, fruitless=4)})
+    outcome = plan(with_stages("data"), again, NOW)
+    assert (outcome.actions, outcome.requeue_after) == ((), 10.0)
+    assert ready(outcome.status).message.startswith(
+        "train was interrupted 4 times without a further step and is tried"
+    )
+    due = plan(with_stages("data"), again, NOW + timedelta(seconds=10))
+    assert [type(a) for a in due.actions] == [StartStage]
+    assert not due.actions[0].retry
+
+
 def test_who_asks_does_not_wait_for_the_next_attempt() -> None:
-    crashed = StageView(phase="Failed", failures=1, failed_at=NOW)
+    crashed = StageView(phase="Failed", failures=1, ended_at=NOW)
     observed = Observed(stages={"train": crashed})
     desired = with_stages("data")
     assert plan(desired, observed, NOW).actions == ()

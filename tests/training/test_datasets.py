@@ -13,6 +13,7 @@ from reconciler.training.dataset import (
     TRAIN,
     read_rows,
     require_digest,
+    rows_with_room,
     write_dataset,
 )
 
@@ -88,3 +89,18 @@ def test_a_data_set_that_is_away_may_come_back(tmp_path) -> None:
     """A share that is not mounted: another attempt may find it."""
     with pytest.raises(ArtifactError, match="cannot be read"):
         require_digest(tmp_path / "away", "sha256:" + "0" * 64)
+
+
+def test_questions_that_leave_no_room_for_an_answer_are_left_out() -> None:
+    rows = [{"prompt": "x" * n, "completion": "y"} for n in (3, 8, 7, 9)]
+    assert rows_with_room(rows, len, 8) == (rows[0], rows[2])
+
+
+def test_a_length_that_no_question_fits_is_an_invalid_request() -> None:
+    rows = [{"prompt": "x" * n, "completion": "y"} for n in (12, 8)]
+    with pytest.raises(InvalidRequestError) as caught:
+        rows_with_room(rows, len, 8)
+    assert str(caught.value) == (
+        "training.maxLength 8 leaves no room for an answer: the shortest "
+        "question has 8 tokens"
+    )

@@ -138,6 +138,27 @@ def trained(executor, sft_data) -> Path:
     return model_of(executor, "whole")
 
 
+@pytest.mark.parametrize("algorithm", ["SFT", "DPO"])
+def test_a_length_without_room_for_answers_is_told(
+    executor, sft_data, preferences, trained: Path, algorithm: str
+) -> None:
+    """It would end as a loss that is not a number, or as a traceback."""
+    name = f"short-{algorithm.lower()}"
+    data = preferences if algorithm == "DPO" else sft_data
+    asked = request(
+        name,
+        data,
+        algorithm=algorithm,
+        parent=str(trained),
+        architecture=None,
+        training=schedule(maxLength=8),
+    )
+    executor.start(asked)
+    state = wait(executor, name, lambda s: not s.alive)
+    assert state.phase == "Invalid"
+    assert state.message.startswith("training.maxLength 8 leaves no room")
+
+
 def test_nothing_is_learnt_from_a_data_set_that_was_changed(
     executor, sft_data
 ) -> None:

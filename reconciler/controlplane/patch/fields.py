@@ -15,13 +15,14 @@ FieldSet = frozenset[Path]
 
 EMPTY: Final[FieldSet] = frozenset()
 _SELF: Final = "."
+_COMPACT: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True
+)
 
 
 def compact(value: Any) -> str:
     """Return JSON without spaces and with sorted keys."""
-    return json.dumps(
-        value, ensure_ascii=False, separators=(",", ":"), sort_keys=True
-    )
+    return _COMPACT.encode(value)
 
 
 def field_element(name: str) -> str:

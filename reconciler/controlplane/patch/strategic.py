@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from reconciler.controlplane.patch.errors import PatchError
+from reconciler.controlplane.schema.values import frozen
 
 _PATCH: Final = "$patch"
 _RETAIN: Final = "$retainKeys"
@@ -123,13 +124,51 @@ def _merge_list(
 ) -> list[Any]:
     key = keys[path]
     if not key:
-        return old + [item for item in new if item not in old]
+        known = set(map(frozen, old))
+        return old + [item for item in new if frozen(item) not in known]
     if any(_is_replace(item) for item in new):
         return [_plain(item) for item in new if not _is_replace(item)]
-    result = list(old)
+    slots = _Slots(list(old), key)
     for item in new:
-        _merge_item(result, item, key, keys, path)
-    return result
+        _merge_item(slots, item, keys, path)
+    return [item for item in slots.items if item is not None]
+
+
+class _Slots:
+    """A list whose items are found by their key; a removed one is None.
+
+    Found, not searched: lists of thousands must not take minutes.
+    """
+
+    def __init__(self, items: list[Any], key: str) -> None:
+        self.items, self.key = items, key
+        self._places: dict[Any, list[int]] = {}
+        for at in reversed(range(len(items))):
+            if isinstance(items[at], dict):
+                self._at(items[at].get(key)).append(at)
+
+    def _at(self, value: Any) -> list[int]:
+        return self._places.setdefault(frozen(value), [])
+
+    def get(self, value: Any) -> Any:
+        """The first item whose key is this, or None."""
+        places = self._at(value)
+        return self.items[places[-1]] if places else None
+
+    def put(self, value: Any, item: Any) -> None:
+        """Replace the first item whose key is this, or append."""
+        places = self._at(value)
+        if places:
+            self.items[places[-1]] = item
+        else:
+            places.append(len(self.items))
+            self.items.append(item)
+
+    def remove(self, value: Any) -> None:
+        """Remove the first item whose key is this, if there is one."""
+        places = self._at(value)
+        if places:
+            self.items[places.pop()] = None
 
 
 def _is_replace(item: Any) -> bool:
@@ -137,26 +176,17 @@ def _is_replace(item: Any) -> bool:
 
 
 def _merge_item(
-    result: list[Any], item: Any, key: str, keys: dict[str, str], path: str
+    slots: _Slots, item: Any, keys: dict[str, str], path: str
 ) -> None:
+    key = slots.key
     if not isinstance(item, dict) or key not in item:
         msg = f"map: {item} does not contain declared merge key: {key}"
         raise PatchError(msg)
-    at = _find(result, key, item[key])
     if item.get(_PATCH) == "delete":
-        if at is not None:
-            del result[at]
-    elif at is None:
-        result.append(_merge_map({}, item, keys, path))
+        slots.remove(item[key])
     else:
-        result[at] = _merge_map(result[at], item, keys, path)
-
-
-def _find(items: list[Any], key: str, value: Any) -> int | None:
-    for index, item in enumerate(items):
-        if isinstance(item, dict) and item.get(key) == value:
-            return index
-    return None
+        merged = _merge_map(slots.get(item[key]) or {}, item, keys, path)
+        slots.put(item[key], merged)
 
 
 def _directives(
@@ -182,7 +212,8 @@ def _delete_from(result: dict[str, Any], field: str, gone: Any) -> None:
         raise PatchError(msg)
     items = result.get(field)
     if isinstance(items, list):
-        result[field] = [item for item in items if item not in gone]
+        named = set(map(frozen, gone))
+        result[field] = [i for i in items if frozen(i) not in named]
 
 
 def _set_order(
@@ -191,23 +222,18 @@ def _set_order(
     items = result.get(field)
     if not isinstance(order, list) or not isinstance(items, list):
         return
-    wanted = [_identity(item, key) for item in order]
-    listed = [i for i in items if _identity(i, key) in wanted]
-    listed.sort(key=lambda item: wanted.index(_identity(item, key)))
-    result[field] = _interleave(items, listed, wanted, key)
-
-
-def _interleave(
-    items: list[Any], listed: list[Any], wanted: list[Any], key: str
-) -> list[Any]:
-    """Put listed items in order; others stay after their predecessor."""
-    result = []
+    ranks: dict[Any, int] = {}
+    for place, item in enumerate(order):
+        ranks.setdefault(_identity(item, key), place)
+    listed = [i for i in items if _identity(i, key) in ranks]
+    listed.sort(key=lambda item: ranks[_identity(item, key)])
     waiting = iter(listed)
-    for item in items:
-        inside = _identity(item, key) in wanted
-        result.append(next(waiting) if inside else item)
-    return result
+    # Others stay after their predecessor.
+    result[field] = [
+        next(waiting) if _identity(item, key) in ranks else item
+        for item in items
+    ]
 
 
 def _identity(item: Any, key: str) -> Any:
-    return item.get(key) if key and isinstance(item, dict) else item
+    return frozen(item.get(key) if key and isinstance(item, dict) else item)

@@ -153,7 +153,8 @@ def merge_order(live: list[str], config: list[str]) -> list[str]:
     result: list[str] = []
     at = turn = 0
     for element in config:
-        while at < len(live) and _passes(live[at], applied, shared[turn:]):
+        awaited = shared[turn] if turn < len(shared) else None
+        while at < len(live) and _passes(live[at], applied, awaited):
             if live[at] not in applied:
                 result.append(live[at])
             at += 1
@@ -164,10 +165,10 @@ def merge_order(live: list[str], config: list[str]) -> list[str]:
     return result + [e for e in live[at:] if e not in applied]
 
 
-def _passes(element: str, applied: set[str], waiting: list[str]) -> bool:
+def _passes(element: str, applied: set[str], awaited: str | None) -> bool:
     if element not in applied:
         return True
-    return bool(waiting) and element != waiting[0]
+    return awaited is not None and element != awaited
 
 
 def remove(value: Any, gone: Iterable[Path], shape: Shape) -> Any:

@@ -166,6 +166,20 @@ class Reader:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def oversize(self, most: int) -> int:
+        """The revision so that newer history has at most ``most`` bytes.
+
+        Lengths alone are read, not the objects.
+        """
+        row = self._connection.execute(
+            "SELECT superseded FROM (SELECT superseded,"
+            " sum(length(data)) OVER (ORDER BY superseded DESC) AS total"
+            " FROM revisions WHERE superseded IS NOT NULL)"
+            " WHERE total > ? ORDER BY superseded DESC LIMIT 1",
+            (most,),
+        ).fetchone()
+        return int(row[0]) if row else 0
+
 
 def _range(
     resource: str, namespace: str | None, after: Key | None

@@ -30,6 +30,9 @@ from reconciler.controlplane.storage.writer import Writer
 HISTORY = 10_000
 """Revisions that watches can resume from."""
 
+HISTORY_BYTES = 256 * 1024 * 1024
+"""Bytes of those revisions: large objects are remembered for less long."""
+
 _REACHED_SECONDS = 3.0
 """As long as a kube-apiserver waits for its cache."""
 
@@ -170,7 +173,10 @@ class Store:
 
     def compact(self) -> None:
         """Forget history beyond the window; returns at once."""
-        revision = min(self.read.cutoff(self._history), self.published - 1)
+        wanted = max(
+            self.read.cutoff(self._history), self.read.oversize(HISTORY_BYTES)
+        )
+        revision = min(wanted, self.published - 1)
         if revision > self.compacted:
             self.compacted = revision
             self._writer.submit(Compaction(revision))

@@ -7,10 +7,13 @@ resourceVersion that it saw. The others never wait for it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.controlplane.storage.record import Event
+
+_LOG = logging.getLogger(__name__)
 
 BACKLOG = 4096
 """Changes a watcher may be behind before it is dropped."""
@@ -33,6 +36,11 @@ class Subscription:
             self.close()
         if self._events:
             self._ready.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it was given everything that was published."""
+        return not (self._events or self.closed)
 
     def _wants(self, event: Event) -> bool:
         key = event.stored.key
@@ -87,7 +95,12 @@ class Hub:
     def publish(self, events: Sequence[Event]) -> None:
         """Hand one commit to everybody who wants it."""
         for listener in self._listeners:
-            listener(events)
+            try:
+                listener(events)
+            except Exception:  # noqa: BLE001 - see below
+                # The writes are on disk: watchers and writers hear of them,
+                # whatever a listener makes of them.
+                _LOG.exception("a listener failed")
         for resource, group in list(self._by_resource.items()):
             wanted = [
                 event

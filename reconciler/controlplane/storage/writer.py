@@ -7,6 +7,8 @@ computed from the lost ones.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -17,6 +19,8 @@ from typing_extensions import override
 
 from reconciler.controlplane.storage.database import connect
 from reconciler.controlplane.storage.record import Change, Compaction
+
+_LOG = logging.getLogger(__name__)
 
 Item = Change | Compaction
 BATCH = 256
@@ -51,6 +55,7 @@ class Writer(threading.Thread):
         self._failed = failed
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._poisoned = -1
+        self._connection: sqlite3.Connection | None = None
 
     def submit(self, item: Item) -> None:
         """Queue one item; returns at once."""
@@ -63,13 +68,15 @@ class Writer(threading.Thread):
 
     @override
     def run(self) -> None:
-        connection = connect(self._path)
         open_ = True
         while open_:
             batch, open_ = self._take()
-            self._write(connection, batch)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
+            self._write(batch)
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                # Only to save the next start the work.
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._disconnect()
 
     def _take(self) -> tuple[list[Item], bool]:
         batch: list[Item] = []
@@ -84,9 +91,7 @@ class Writer(threading.Thread):
                 return batch, True
         return batch, False
 
-    def _write(
-        self, connection: sqlite3.Connection, batch: list[Item]
-    ) -> None:
+    def _write(self, batch: list[Item]) -> None:
         changes = [item for item in batch if isinstance(item, Change)]
         refused = [item for item in changes if item.epoch <= self._poisoned]
         if refused:
@@ -95,21 +100,31 @@ class Writer(threading.Thread):
         if not sound:
             return
         try:
-            _commit(connection, sound)
-        except sqlite3.Error as error:
-            self._poison(connection, sound, str(error))
+            if self._connection is None:
+                self._connection = connect(self._path)
+            _commit(self._connection, sound)
+        except Exception as error:  # noqa: BLE001 - see below
+            # Whatever it is: who waits for a write has to hear of its end,
+            # and the next write needs this thread.
+            if not isinstance(error, sqlite3.Error):
+                _LOG.exception("a write failed")
+            self._poison(sound, str(error) or type(error).__name__)
         else:
             self._committed([item for item in changes if item in sound])
 
-    def _poison(
-        self, connection: sqlite3.Connection, batch: list[Item], why: str
-    ) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    def _poison(self, batch: list[Item], why: str) -> None:
+        # Closing rolls back, also where ROLLBACK would fail.
+        self._disconnect()
         changes = [item for item in batch if isinstance(item, Change)]
         if changes:
             self._poisoned = max(item.epoch for item in changes)
             self._failed(changes, why)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
 
 def _commit(connection: sqlite3.Connection, batch: Sequence[Item]) -> None:

@@ -16,6 +16,7 @@ from reconciler.controlplane.errors import (
 )
 from reconciler.controlplane.objects.list_options import watch_faults
 from reconciler.controlplane.objects.selection import Selector
+from reconciler.controlplane.storage.store import Store
 from reconciler.controlplane.storage.subscription import Subscription
 from reconciler.controlplane.verbs.call import Call
 from reconciler.controlplane.verbs.frames import Frames, error_frame
@@ -85,7 +86,8 @@ async def watch(
             return
         if chunk:
             yield chunk
-        async for chunk in _follow(subscription, terms, frames, position):
+        following = _follow(call.store, subscription, terms, frames, position)
+        async for chunk in following:
             yield chunk
     finally:
         hub.unsubscribe(subscription)
@@ -117,7 +119,11 @@ def _begin(call: Call, terms: Terms, frames: Frames) -> tuple[bytes, int]:
 
 
 async def _follow(
-    subscription: Subscription, terms: Terms, frames: Frames, position: int
+    store: Store,
+    subscription: Subscription,
+    terms: Terms,
+    frames: Frames,
+    position: int,
 ) -> AsyncIterator[bytes]:
     end = time.monotonic() + terms.seconds
     bookmark_at = time.monotonic() + BOOKMARK_SECONDS
@@ -133,6 +139,9 @@ async def _follow(
         if events:
             position = max(position, events[-1].number)
         if terms.bookmarks and time.monotonic() >= min(bookmark_at, end):
+            if subscription.idle:
+                # What was written meanwhile was nothing that it wants.
+                position = max(position, store.published)
             chunk += frames.bookmark(position)
             bookmark_at = time.monotonic() + BOOKMARK_SECONDS
         if chunk:
