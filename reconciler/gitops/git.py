@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,12 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.gitops import program
 from reconciler.gitops.credentials import Credentials
-from reconciler.gitops.program import EndlessError, Finished, LateError
+from reconciler.gitops.program import (
+    EndlessError,
+    Finished,
+    HaltedError,
+    LateError,
+)
 from reconciler.gitops.tree import SourceError
 
 _SETTINGS: Mapping[str, str] = {
@@ -75,7 +81,7 @@ class GitError(SourceError):
 
 
 class GitTimeoutError(GitError):
-    """git did not end in time and was killed."""
+    """git was killed: it did not end in time, or we end."""
 
 
 class GitOutputError(SourceError):
@@ -106,6 +112,9 @@ class Git:
     environment: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials | None = None
     """Given to the calls that talk to the remote, and to no other."""
+
+    halt: threading.Event | None = field(default=None, compare=False)
+    """Ends all calls when it is set."""
 
     def run(
         self,
@@ -173,12 +182,16 @@ class Git:
                 directory=self.directory,
                 stdin=stdin,
                 limit=limit,
+                halt=self.halt,
             )
         except OSError as error:
             msg = f"cannot run git: {error}"
             raise GitError(msg) from error
         except LateError as error:
             msg = f"git {name} took more than {self.timeout:g}s"
+            raise GitTimeoutError(msg) from error
+        except HaltedError as error:
+            msg = f"git {name} was broken off: this process ends"
             raise GitTimeoutError(msg) from error
         except EndlessError as error:
             msg = f"git {name} printed more than {limit // 2**20} MiB"

@@ -90,6 +90,9 @@ class Source:
     clock: Clock = utc_now
     """The time that keys are judged at."""
 
+    halt: threading.Event | None = None
+    """Breaks reads off when it is set."""
+
     measured: FetchListener = _unmeasured
     """Told of each read, in the thread that reads."""
 
@@ -134,6 +137,7 @@ class Source:
             spec.git.url,
             until,
             credentials=self.credentials,
+            halt=self.halt,
         )
         modules = None
         if spec.git.recurse_submodules:
