@@ -29,6 +29,7 @@ from reconciler.gitops.metrics import (
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import UNVERIFIED, Problem
 from reconciler.gitops.plan import requested
+from reconciler.gitops.private import make_private
 from reconciler.gitops.reference import Reference, Target
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
 from reconciler.gitops.submodules import Submodules
@@ -241,6 +242,8 @@ class Source:
             self._problem = Problem("InvalidPath", str(error), terminal=True)
             return
         try:
+            # It has what only readers of the repository may see.
+            make_private(self.folder)
             self._tree = self._fetch(spec, whole=whole)
             self._problem = None
         except VerificationError as error:
