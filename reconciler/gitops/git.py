@@ -178,7 +178,7 @@ class Git:
             return program.run(
                 command,
                 seconds=self._seconds,
-                environment=self._environment() | dict(extra),
+                environment=self._environment(name) | dict(extra),
                 directory=self.directory,
                 stdin=stdin,
                 limit=limit,
@@ -208,14 +208,14 @@ class Git:
         """Like `run`, as stripped text."""
         return self.run(*arguments).decode("utf-8", "replace").strip()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, name: str) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         return kept | {
             "HOME": str(self.directory.parent),
             "LC_ALL": "C",
             "GIT_CEILING_DIRECTORIES": str(self.directory.parent),
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": str(self._trust()),
+            "GIT_CONFIG_GLOBAL": self._trust(name),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "false",
             "SSH_ASKPASS": "false",
@@ -226,13 +226,16 @@ class Git:
             **self.environment,
         }
 
-    def _trust(self) -> Path:
-        """A configuration that trusts the local remote.
+    def _trust(self, name: str) -> str:
+        """A configuration that trusts the local remote to be read.
 
         git refuses a repository of another owner. The remote was named by
         whoever may write a ConfigRepository; only that one is trusted, and
-        the child process that serves it reads nothing but this file.
+        the child process that serves it reads nothing but this file. A push
+        is something else: it runs the other's hooks with our rights.
         """
+        if name == "push":
+            return os.devnull
         paths = []
         parts = urlsplit(self.remote)
         if parts.scheme == "file":
@@ -243,7 +246,7 @@ class Git:
         target = self.directory.parent / "trusted.gitconfig"
         if not target.is_file() or target.read_text() != text:
             target.write_text(text)
-        return target
+        return str(target)
 
 
 def _options(settings: Mapping[str, str]) -> list[str]:
