@@ -37,6 +37,7 @@ from reconciler.engine.controller import (
     Listener,
     Objects,
     Role,
+    Stoppable,
     TerminalError,
     TransientError,
 )
@@ -327,6 +328,9 @@ class App:
             await self._wind_down(workers, 0 if lost else self._grace)
             await watcher.stop()
             await _cancel([*background, *workers])
+            for owner in self._controllers.values():
+                if isinstance(owner, Stoppable):
+                    await owner.stop()
 
     async def _begin(self, watcher: Watcher) -> None:
         await self._list_all()

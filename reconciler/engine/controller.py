@@ -152,6 +152,14 @@ class Listener(Protocol):
         """Which of its objects an event about an object concerns."""
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """A controller that has work under way beside its passes."""
+
+    async def stop(self) -> None:
+        """End it: after the last pass, before another process may lead."""
+
+
 class Controller(Protocol[R, O]):
     """Observe and act for one kind; planning is delegated to a pure plan."""
 

@@ -116,9 +116,9 @@ class ConfigRepositoryController:
         self.metrics = GitOpsMetrics()
 
     async def stop(self) -> None:
-        """Stop watching directories and give the threads back."""
+        """Stop watching directories, and break off fetches and builds."""
         await self._watch.stop()
-        self._threads.stop()
+        await self._threads.stop()
 
     def _memory(self, desired: ConfigRepository) -> Memory:
         """What is remembered; a namesake with another uid is another."""
@@ -128,6 +128,7 @@ class ConfigRepositoryController:
             known = (meta.uid, Memory.of(desired, self._root))
             self._memories[desired.key] = known
             fetched, where = self.metrics.fetched, (meta.namespace, meta.name)
+            known[1].source.halt = self._threads.halt
             known[1].source.measured = lambda fetch: fetched(*where, fetch)
         return known[1]
 
@@ -136,6 +137,8 @@ class ConfigRepositoryController:
         there = {r.key for r in objects.list(ConfigRepository)}
         for key in set(self._memories) - there - {desired.key}:
             del self._memories[key]
+            self._watch.forget(str(key))
+            self._receiver.forget(str(key))
             self.metrics.forget(key.namespace, key.name)
 
     async def observe(

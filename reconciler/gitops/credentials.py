@@ -13,16 +13,14 @@ import contextlib
 import hashlib
 import ipaddress
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from reconciler.gitops.private import private_file, private_folder
 from reconciler.gitops.tree import SourceError
-
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 _SSH_OPTIONS = (
     "-F", "none",
@@ -240,20 +238,6 @@ def variables(settings: Mapping[str, str]) -> dict[str, str]:
         found[f"GIT_CONFIG_KEY_{number}"] = name
         found[f"GIT_CONFIG_VALUE_{number}"] = value
     return found
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder that only we can read, gone afterwards."""
-    where = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=where) as name:
-        yield Path(name)
-
-
-def private_file(path: Path, data: bytes) -> None:
-    """A file that only we can read."""
-    path.touch(mode=0o600)
-    path.write_bytes(data)
 
 
 def _line(value: bytes) -> str:

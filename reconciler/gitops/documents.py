@@ -91,8 +91,11 @@ def compose(file: str, text: str) -> list[Node]:
     Raises:
         BuildError: the text is not YAML, or nested too deeply.
     """
+    yaml = YAML(typ="safe", pure=True)
+    # YAML 1.2.2, 3.2.2.2: an alias means the last anchor of that name.
+    yaml.composer.warn_double_anchors = False
     try:
-        nodes = list(YAML(typ="safe", pure=True).compose_all(text))
+        nodes = list(yaml.compose_all(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1

@@ -147,7 +147,8 @@ class Enforcer:
         """The state of a revision's objects, or why it is not accepted."""
         known = await scopes(self.client)
         limit = parse_duration(self.desired.spec.timeout).total_seconds()
-        self.memory.kustomize = Kustomize(timeout=limit)
+        halt = self.threads.halt
+        self.memory.kustomize = Kustomize(timeout=limit, halt=halt)
         build = self.memory.built
         try:
             ignored = IgnoreRules.of(self.desired.spec)

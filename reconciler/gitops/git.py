@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,12 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.gitops import program
 from reconciler.gitops.credentials import Credentials
-from reconciler.gitops.program import EndlessError, Finished, LateError
+from reconciler.gitops.program import (
+    EndlessError,
+    Finished,
+    HaltedError,
+    LateError,
+)
 from reconciler.gitops.tree import SourceError
 
 _SETTINGS: Mapping[str, str] = {
@@ -75,7 +81,7 @@ class GitError(SourceError):
 
 
 class GitTimeoutError(GitError):
-    """git did not end in time and was killed."""
+    """git was killed: it did not end in time, or we end."""
 
 
 class GitOutputError(SourceError):
@@ -106,6 +112,9 @@ class Git:
     environment: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials | None = None
     """Given to the calls that talk to the remote, and to no other."""
+
+    halt: threading.Event | None = field(default=None, compare=False)
+    """Ends all calls when it is set."""
 
     def run(
         self,
@@ -169,16 +178,20 @@ class Git:
             return program.run(
                 command,
                 seconds=self._seconds,
-                environment=self._environment() | dict(extra),
+                environment=self._environment(name) | dict(extra),
                 directory=self.directory,
                 stdin=stdin,
                 limit=limit,
+                halt=self.halt,
             )
         except OSError as error:
             msg = f"cannot run git: {error}"
             raise GitError(msg) from error
         except LateError as error:
             msg = f"git {name} took more than {self.timeout:g}s"
+            raise GitTimeoutError(msg) from error
+        except HaltedError as error:
+            msg = f"git {name} was broken off: this process ends"
             raise GitTimeoutError(msg) from error
         except EndlessError as error:
             msg = f"git {name} printed more than {limit // 2**20} MiB"
@@ -195,14 +208,14 @@ class Git:
         """Like `run`, as stripped text."""
         return self.run(*arguments).decode("utf-8", "replace").strip()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, name: str) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         return kept | {
             "HOME": str(self.directory.parent),
             "LC_ALL": "C",
             "GIT_CEILING_DIRECTORIES": str(self.directory.parent),
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": str(self._trust()),
+            "GIT_CONFIG_GLOBAL": self._trust(name),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "false",
             "SSH_ASKPASS": "false",
@@ -213,13 +226,16 @@ class Git:
             **self.environment,
         }
 
-    def _trust(self) -> Path:
-        """A configuration that trusts the local remote.
+    def _trust(self, name: str) -> str:
+        """A configuration that trusts the local remote to be read.
 
         git refuses a repository of another owner. The remote was named by
         whoever may write a ConfigRepository; only that one is trusted, and
-        the child process that serves it reads nothing but this file.
+        the child process that serves it reads nothing but this file. A push
+        is something else: it runs the other's hooks with our rights.
         """
+        if name == "push":
+            return os.devnull
         paths = []
         parts = urlsplit(self.remote)
         if parts.scheme == "file":
@@ -230,7 +246,7 @@ class Git:
         target = self.directory.parent / "trusted.gitconfig"
         if not target.is_file() or target.read_text() != text:
             target.write_text(text)
-        return target
+        return str(target)
 
 
 def _options(settings: Mapping[str, str]) -> list[str]:

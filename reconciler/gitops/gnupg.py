@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.gitops import program
-from reconciler.gitops.credentials import private_file
+from reconciler.gitops.private import private_file
 from reconciler.gitops.program import EndlessError, LateError
 from reconciler.gitops.tree import SourceError
 

@@ -12,14 +12,15 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.gitops import program
 from reconciler.gitops.documents import BuildError
 from reconciler.gitops.kustomization import check, kustomization_of
-from reconciler.gitops.program import EndlessError, LateError
+from reconciler.gitops.program import EndlessError, HaltedError, LateError
 from reconciler.gitops.tree import Tree
 
 TIMEOUT = 60.0
@@ -40,11 +41,13 @@ class Kustomize:
         path: where the programs are looked for; None: on ``PATH``.
         timeout: seconds of one build.
         limit: bytes that a build may print.
+        halt: ends a build when it is set.
     """
 
     path: str | None = None
     timeout: float = TIMEOUT
     limit: int = MAX_OUTPUT
+    halt: threading.Event | None = field(default=None, compare=False)
 
     def files(self, tree: Tree) -> Mapping[str, bytes]:
         """The files to build objects from: rendered if it is an overlay.
@@ -86,12 +89,16 @@ class Kustomize:
                 environment=_environment(home),
                 directory=source,
                 limit=self.limit,
+                halt=self.halt,
             )
         except OSError as error:
             reason = f"cannot run {command[0]}: {error}"
             raise BuildError(name, 1, reason) from error
         except LateError as error:
             reason = f"kustomize took more than {self.timeout:g}s"
+            raise BuildError(name, 1, reason) from error
+        except HaltedError as error:
+            reason = "kustomize was broken off: this process ends"
             raise BuildError(name, 1, reason) from error
         except EndlessError as error:
             reason = f"kustomize printed more than {self.limit} bytes"

@@ -281,7 +281,7 @@ class Mirror:
             shutil.rmtree(left, ignore_errors=True)
         fresh = Path(tempfile.mkdtemp(prefix="clone-", dir=parent))
         try:
-            Git(fresh, self.git.timeout).run(
+            Git(fresh, self.git.timeout, halt=self.git.halt).run(
                 "init", "--bare", "--quiet", "--template=", "."
             )
             if self.partial and not whole:

@@ -113,6 +113,13 @@ def _refusal(error: GitError) -> Exception:
             "the repository has the branch checked out with uncommitted "
             "changes: commit or stash them",
         )
+    if "dubious ownership" in text:
+        return PushError(
+            "ForeignRepository",
+            "the repository belongs to another user of this machine, whose "
+            "hooks would run with our rights: use ssh:// or https://, or "
+            "run both as the same user",
+        )
     if "rejected" in text:
         return PushError("PushRejected", text)
     return error

@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ TOLD = 64 * 1024
 """Bytes of its messages that are kept: the last ones."""
 
 _CHUNK = 64 * 1024
+_LOOK_SECONDS = 0.5
 
 
 class ProgramError(Exception):
@@ -32,6 +34,10 @@ class ProgramError(Exception):
 
 class LateError(ProgramError):
     """It did not end in time and was killed."""
+
+
+class HaltedError(ProgramError):
+    """Its user ends, so it was killed."""
 
 
 class EndlessError(ProgramError):
@@ -55,6 +61,7 @@ def run(
     directory: Path | None = None,
     stdin: bytes = b"",
     limit: int = MOST,
+    halt: threading.Event | None = None,
 ) -> Finished:
     """Run a program and wait for its end.
 
@@ -65,11 +72,13 @@ def run(
         directory: where it runs; None: where we do.
         stdin: what it reads.
         limit: bytes that it may print.
+        halt: ends it when it is set.
 
     Raises:
         OSError: it cannot be started.
         LateError: it took too long.
         EndlessError: it printed too much.
+        HaltedError: `halt` was set.
     """
     until = time.monotonic() + seconds
     with subprocess.Popen(
@@ -78,7 +87,7 @@ def run(
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            out, err = _Talk(process, until, limit).held(stdin)
+            out, err = _Talk(process, until, limit, halt).held(stdin)
             process.wait(max(until - time.monotonic(), 0.05))
         except subprocess.TimeoutExpired as error:
             _kill(process)
@@ -101,6 +110,7 @@ class _Talk:
     process: subprocess.Popen[bytes]
     until: float
     limit: int
+    halt: threading.Event | None
 
     def held(self, stdin: bytes) -> tuple[bytes, bytes]:
         """Both outputs: all of the one, the end of the other."""
@@ -138,10 +148,11 @@ class _Talk:
         self, waiting: selectors.BaseSelector
     ) -> list[tuple[selectors.SelectorKey, int]]:
         left = self.until - time.monotonic()
-        found = waiting.select(left) if left > 0 else []
-        if not found:
+        if left <= 0:
             raise subprocess.TimeoutExpired(self.process.args, left)
-        return found
+        if self.halt is not None and self.halt.is_set():
+            raise HaltedError(self.process.args)
+        return waiting.select(min(left, _LOOK_SECONDS))
 
 
 def _fed(pipe: int, left: memoryview) -> memoryview:

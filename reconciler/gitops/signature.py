@@ -14,12 +14,11 @@ from typing import Literal
 
 from reconciler.gitops.credentials import (
     CredentialsError,
-    private_file,
-    private_folder,
     unlocked,
     variables,
 )
 from reconciler.gitops.gnupg import GnuPG, GnuPGError
+from reconciler.gitops.private import private_file, private_folder
 
 WHERE = "writeBack.signingKeySecretRef"
 OPENPGP, SSH = "git.asc", "identity"

@@ -29,6 +29,7 @@ from reconciler.gitops.metrics import (
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.observation import UNVERIFIED, Problem
 from reconciler.gitops.plan import requested
+from reconciler.gitops.private import make_private
 from reconciler.gitops.reference import Reference, Target
 from reconciler.gitops.resource import ConfigRepository, ConfigRepositorySpec
 from reconciler.gitops.submodules import Submodules
@@ -90,6 +91,9 @@ class Source:
     clock: Clock = utc_now
     """The time that keys are judged at."""
 
+    halt: threading.Event | None = None
+    """Breaks reads off when it is set."""
+
     measured: FetchListener = _unmeasured
     """Told of each read, in the thread that reads."""
 
@@ -134,6 +138,7 @@ class Source:
             spec.git.url,
             until,
             credentials=self.credentials,
+            halt=self.halt,
         )
         modules = None
         if spec.git.recurse_submodules:
@@ -237,6 +242,8 @@ class Source:
             self._problem = Problem("InvalidPath", str(error), terminal=True)
             return
         try:
+            # It has what only readers of the repository may see.
+            make_private(self.folder)
             self._tree = self._fetch(spec, whole=whole)
             self._problem = None
         except VerificationError as error:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.engine.clock import utc_now
-from reconciler.gitops.credentials import (
-    private_file,
-    private_folder,
-    variables,
-)
+from reconciler.gitops.credentials import variables
 from reconciler.gitops.git import Git
 from reconciler.gitops.gnupg import GnuPG, GnuPGError
+from reconciler.gitops.private import private_file, private_folder
 from reconciler.gitops.reference import TAGS, Target
 from reconciler.gitops.resource_source import VerificationMode
 from reconciler.gitops.signers import Signers

@@ -20,6 +20,9 @@ import aiohttp
 from reconciler.engine.redact import one_line
 from reconciler.notifications.receiver import Receiver, Request
 
+LONGEST = 300.0
+"""Seconds of one request: few are under way at the same time."""
+
 _AT_ONCE = 8
 _EXCERPT = 300
 _LONGEST_WAIT = 300.0
@@ -56,8 +59,9 @@ class Courier:
         Args:
             receiver: whom.
             request: what.
-            seconds: bound of it.
+            seconds: bound of it, as far as others need not wait for it.
         """
+        seconds = min(seconds, LONGEST)
         try:
             trust = _trust(receiver)
         except (ssl.SSLError, ValueError):

@@ -113,6 +113,28 @@ async def test_everything_is_listed_before_the_first_pass(
     assert await one.end() < 0.1
 
 
+async def test_a_controller_ends_its_own_work_before_another_may_lead(
+    new_toy, running
+):
+    told, controller = [], new_toy().controller
+
+    @asynccontextmanager
+    async def leading():
+        yield
+        told.append("given up")
+
+    async def stop():
+        told.append("stopped")
+
+    controller.stop = stop
+    one = running(controller, leading=leading)
+    one.start()
+    await one.ready.wait()
+    assert told == []
+    await one.end()
+    assert told == ["stopped", "given up"]
+
+
 async def test_an_event_reaches_the_controller(server, new_toy, running):
     controller = new_toy().controller
     one = running(controller)

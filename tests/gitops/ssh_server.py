@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,7 @@ class SshServer:
         self.host = asyncssh.generate_private_key("ssh-ed25519")
         self.user = asyncssh.generate_private_key("ssh-ed25519")
         self.commands: list[str] = []
-        self.children: list[asyncio.subprocess.Process] = []
-        self.serving: list[Any] = []
+        self.serving: list[asyncio.Task[Any]] = []
         self.port = 0
 
         self.allow(self.user.export_public_key().decode())
@@ -45,37 +47,43 @@ class SshServer:
         self.port = self.server.get_port()
 
     async def _serve(self, process: Any) -> None:
+        """Run a command for a connection, and end with it.
+
+        asyncssh could connect the pipes itself, but leaves coroutines that
+        nobody awaits when a connection is cut.
+        """
         self.commands.append(process.command)
+        task = asyncio.current_task()
+        if task is not None:
+            self.serving.append(task)
         child = await asyncio.create_subprocess_exec(
-            "sh",
-            "-c",
-            process.command,
+            "sh", "-c", process.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-        )
-        self.children.append(child)
-        self.serving.append(asyncio.current_task())
+            start_new_session=True,
+        )  # fmt: skip
+        taking = asyncio.create_task(_pass_on(process.stdin, child.stdin))
+        giving = [
+            asyncio.create_task(_pass_on(child.stdout, process.stdout)),
+            asyncio.create_task(_pass_on(child.stderr, process.stderr)),
+        ]
         try:
-            await process.redirect(
-                stdin=child.stdin, stdout=child.stdout, stderr=child.stderr
-            )
-            code = await child.wait()
-            await process.stdout.drain()
-            process.exit(code)
-        finally:
+            await asyncio.gather(*giving)
+            process.exit(await child.wait())
             await process.wait_closed()
+        except (OSError, asyncssh.Error):
+            process.close()  # the connection was cut
+        finally:
+            await _ended(child, [taking, *giving])
 
     async def stop(self) -> None:
         self.server.close()
         await self.server.wait_closed()
-        for child in self.children:
-            if child.returncode is None:  # its connection was cut
-                child.kill()
-            await child.wait()
-        self.children.clear()
-        await asyncio.gather(*self.serving, return_exceptions=True)
-        self.serving.clear()
+        serving, self.serving = self.serving, []
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     def known_hosts(self, host: Any = None) -> bytes:
         key = (host or self.host).export_public_key().decode()
@@ -84,6 +92,34 @@ class SshServer:
     def identity(self, password: str | None = None) -> bytes:
         found: bytes = self.user.export_private_key(passphrase=password)
         return found
+
+
+async def _pass_on(source: Any, target: Any) -> None:
+    """All that comes; then the end."""
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()
+    if isinstance(target, asyncio.StreamWriter):
+        target.close()
+
+
+async def _ended(
+    child: asyncio.subprocess.Process, pumps: list[asyncio.Task[None]]
+) -> None:
+    """Kill what still runs, and close the pipes to it."""
+    for pump in pumps:
+        pump.cancel()
+    await asyncio.gather(*pumps, return_exceptions=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    if child.stdin is not None:
+        child.stdin.close()
+    # A pipe that nobody reads any more keeps asyncio waiting.
+    await asyncio.gather(
+        *(pipe.read() for pipe in (child.stdout, child.stderr) if pipe),
+        return_exceptions=True,
+    )
+    await child.wait()
 
 
 class SshThread:

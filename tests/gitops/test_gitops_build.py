@@ -162,6 +162,13 @@ def test_billion_laughs_is_refused_quickly() -> None:
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_alias_means_the_last_anchor_of_its_name() -> None:
+    text = b"a: &x 1\nb: *x\nc: &x 2\nd: *x\n"
+    (found,) = documents("f.yaml", text)
+    assert found.value == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
 def test_alias_to_itself_is_refused() -> None:
     assert "is nested more than" in refusal("a: &a [*a]\n")
 

@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.gitops.git import Git, GitError, GitTimeoutError
 from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.plumbing import PushError, push
 from reconciler.gitops.tree import SourceError, UnsafePathError
 
 
@@ -239,6 +240,26 @@ def test_remote_of_another_owner_is_read(remote: Any, mirror: Mirror) -> None:
     head = remote.commit({"a.yaml": "1"})
     subprocess.run(["chown", "-R", "12345", str(remote.work)], check=True)
     assert mirror.fetch() == head
+
+
+def test_remote_of_another_owner_is_not_pushed_to(
+    make_remote: Any, tmp_path: Path
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root to change owners")
+    remote, proof = make_remote(tmp_path / "bare", bare=True), tmp_path / "ran"
+    head = remote.commit({"a.yaml": "1"})
+    hook = remote.home / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {proof}\n")
+    hook.chmod(0o755)
+    subprocess.run(["chown", "-R", "12345", str(remote.home)], check=True)
+    mirror = mirror_of(remote.url, tmp_path)
+    assert mirror.fetch() == head
+    with pytest.raises(PushError, match="belongs to another user") as error:
+        push(mirror.git, "refs/heads/other", "", head)
+    assert error.value.reason == "ForeignRepository"
+    assert not proof.exists()
 
 
 def test_slow_remote_is_given_up(tmp_path: Path, slow_server: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from reconciler.gitops.program import (
     TOLD,
     EndlessError,
     Finished,
+    HaltedError,
     LateError,
     run,
 )
@@ -75,6 +77,14 @@ while True: print('x' * 10_000)
             python(text, limit=100_000)
         os.set_blocking(reading, True)
         assert pipe.read() == b""  # it ends, for nobody holds it
+
+
+def test_one_that_hangs_is_killed_when_its_user_ends() -> None:
+    halt = threading.Event()
+    halt.set()
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+    with pytest.raises(HaltedError):
+        run(command, seconds=300, environment=dict(os.environ), halt=halt)
 
 
 def test_one_that_is_not_there_is_an_os_error() -> None:

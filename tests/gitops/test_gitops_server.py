@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import os
 import shutil
 import threading
@@ -281,6 +283,34 @@ async def test_credentials_are_not_on_the_command_line(
     assert "fetch" in told
     assert "YWRh" not in told
     assert "s3cret" not in told
+
+
+async def test_a_fetch_that_hangs_is_broken_off_at_the_end(
+    make_engine: Any,
+) -> None:
+    asked, closed = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: Any) -> None:
+        asked.set()
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(8192):
+                pass
+        closed.set()
+        writer.close()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    async with silent:
+        port = silent.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/x.git"
+        engine = make_engine({"git": {"url": url}, "timeout": "1h"})
+        under_way = asyncio.create_task(engine.step())
+        async with asyncio.timeout(60):
+            await asked.wait()
+            under_way.cancel()
+            await asyncio.gather(under_way, return_exceptions=True)
+            assert not closed.is_set()
+            await engine.controller.stop()
+            await closed.wait()
 
 
 def test_credentials_do_not_follow_a_redirect(

@@ -45,6 +45,13 @@ def test_read_at_the_interval_and_not_before(
     assert look.rewritten is None
 
 
+def test_what_is_fetched_is_for_us_only(source: Source, remote: Any) -> None:
+    remote.commit({"a.yaml": "1"})
+    source.folder.mkdir(parents=True, mode=0o755)
+    assert source.look(repository(git={"url": remote.url}), 1000).tree
+    assert source.folder.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("why", ["token", "dirty", "path", "branch"])
 def test_read_at_once_if_there_is_a_reason(
     source: Source, remote: Any, why: str

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from reconciler.notifications import courier
 from reconciler.notifications.commit_status import commit_status
 from reconciler.notifications.courier import Courier
 from reconciler.notifications.message import message_of
@@ -153,6 +154,22 @@ async def test_a_receiver_may_ask_for_patience_within_limits(base, receivers):
     receivers.answer = lambda _: web.Response(status=429, headers=headers)
     found = receiver(base, "generic")
     assert (await post(found, found.event(MESSAGE))).wait == 300
+
+
+async def test_a_receiver_that_hangs_keeps_nobody_for_hours(
+    base, receivers, monkeypatch
+):
+    hold = asyncio.Event()
+
+    async def hang(_request):
+        await hold.wait()
+
+    monkeypatch.setattr(courier, "LONGEST", 0.2)
+    receivers.wait = hang
+    found = receiver(base, "generic")
+    answer = await post(found, found.event(MESSAGE), seconds=86400.0)
+    hold.set()
+    assert answer.message == "127.0.0.1: no answer within 0.2 s"
 
 
 @pytest.mark.parametrize("kind", ["generic", "gitlab", "github"])
