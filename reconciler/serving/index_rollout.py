@@ -54,8 +54,14 @@ class IndexRollout:
     _refused: _Refused | None = None
     _reported_at: float = 0.0
 
+    async def restore(self) -> None:
+        """Nothing: what answered before is what the pointer names."""
+
     async def converge(self) -> None:
-        """Open what the pointer names, if it is not what answers."""
+        """Open what the pointer names, if it is not what answers.
+
+        The next look is the next try of what failed.
+        """
         desired = self.files.desired(self.name)
         if desired is None:
             if not self.files.is_asked_for(self.name):
@@ -76,6 +82,8 @@ class IndexRollout:
         ):
             return
         await self._open(desired, wanted)
+        if not self.files.is_asked_for(self.name):
+            self.unload()  # it was let go meanwhile
 
     def unload(self) -> None:
         """Let the index go."""
