@@ -50,7 +50,7 @@ class IndexRollout:
     current: OpenIndex | None = None
     latencies: Latencies = field(default_factory=Latencies)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _opener: Opener = field(default_factory=Opener)
+    opener: Opener = field(default_factory=Opener)
     _refused: _Refused | None = None
     _reported_at: float = 0.0
 
@@ -105,7 +105,7 @@ class IndexRollout:
             self._report("Loading", "")
         started = time.monotonic()
         try:
-            opened = await asyncio.to_thread(self._opener.open, desired)
+            opened = await asyncio.to_thread(self.opener.open, desired)
         except OpeningError as error:
             _LOG.warning("index %s: %s", self.name, str(error))
             at = time.monotonic() + RETRY_SECONDS

@@ -12,7 +12,6 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +20,7 @@ from watchfiles import awatch
 from reconciler.serving.documents import ServingState
 from reconciler.serving.index_documents import IndexFiles
 from reconciler.serving.index_rollout import IndexRollout
+from reconciler.serving.open_index import Opener
 from reconciler.serving.rollout import Rollout
 
 _LOG = logging.getLogger(__name__)
@@ -144,11 +144,12 @@ def model_fleet(
 
 def index_fleet(files: IndexFiles) -> Fleet[IndexRollout]:
     """All indexes of the process; `files` are prepared."""
+    opener = Opener()
     return Fleet(
         files.desired_directory,
         lambda: {*files.names(), *files.observed_names()},
         files.is_asked_for,
-        partial(IndexRollout, files),
+        lambda name: IndexRollout(files, name, opener=opener),
         INDEX_SECONDS,
     )
 
