@@ -29,10 +29,14 @@ class ExtractiveGenerator(Generator):
 
     Nearness is the mean of the cosine and the share of the question's words,
     and a little more for the first sentence of a passage.
+
+    Args:
+        embedder: for the cosines.
+        lead: what it counts to be that sentence.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: Embedder, lead: float = LEAD) -> None:
+        self._embedder, self._lead = embedder, lead
 
     @property
     @override
@@ -66,7 +70,7 @@ class ExtractiveGenerator(Generator):
         shares = [coverage(asked, words(span.text)) for span in found]
         nearness = (rows[1:] @ rows[0] + np.array(shares)) / 2
         first = np.array([span.start == 0 for span in found])
-        best = np.argsort(-(nearness + LEAD * first), kind="stable")[:n]
+        best = np.argsort(-(nearness + self._lead * first), kind="stable")[:n]
         return [
             Draft(
                 found[i].text, (found[i],), float(np.clip(nearness[i], 0, 1))

@@ -127,19 +127,19 @@ def test_the_best_sentence_of_each_text_counts() -> None:
     assert found[1] < 0.5
 
 
-async def test_the_first_sentence_of_a_passage_leads(monkeypatch) -> None:
+async def test_the_first_sentence_of_a_passage_leads() -> None:
     lead = "A lock keeps other threads away."
     body = f"{lead} The worth of a lock is known well."
-    generator = ExtractiveGenerator(HashingEmbedder())
 
-    async def first() -> int:
+    async def first(generator: ExtractiveGenerator) -> int:
         asked = "what is a lock?"
         found = await generator.generate(asked, [passage("a", body)], 1)
         return found[0].spans[0].start
 
-    assert await first() == 0
-    monkeypatch.setattr("reconciler.retrieval.selfrag.extractive.LEAD", 0.0)
-    assert await first() == len(lead) + 1
+    embedder = HashingEmbedder()
+    assert await first(ExtractiveGenerator(embedder)) == 0
+    other = await first(ExtractiveGenerator(embedder, lead=0.0))
+    assert other == len(lead) + 1
 
 
 def test_what_only_repeats_the_question_cannot_be_quoted() -> None:
