@@ -14,7 +14,8 @@ questions. An answer is right if its evidence is of a document that answers.
 
 Intervals are 95 % paired intervals of ours minus the peer's, by bootstrap
 over packages. "1 - AUC" is how often the confidence ranks an answer that is
-wrong above one that is right.
+wrong above one that is right. Which sentence of a document is quoted is
+measured alone (`quoted_sentences.py`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.comparison import Comparison
+from benchmarks.quoted_sentences import quoted_sentences
 from reconciler.evaluation.bootstrap import paired_interval, seed_from
 from reconciler.retrieval.embedder import Embedder
 from reconciler.retrieval.library import Library
@@ -45,12 +47,16 @@ from reconciler.retrieval.selfrag.remembering import RememberingEmbedder
 from reconciler.retrieval.selfrag.similarity import unit
 from reconciler.retrieval.selfrag.training.baseline import Plain, plain
 from reconciler.retrieval.selfrag.training.corpus_library import build_library
-from reconciler.retrieval.selfrag.training.documents import documents
+from reconciler.retrieval.selfrag.training.documents import (
+    Document,
+    documents,
+)
 from reconciler.retrieval.selfrag.training.fit import ranking_quality
 from reconciler.retrieval.selfrag.training.questions import (
     Bench,
     Question,
     bench,
+    split_of,
 )
 from reconciler.retrieval.selfrag.training.tuning import is_right
 from reconciler.retrieval.sentence_embedder import SentenceEmbedder
@@ -87,18 +93,20 @@ def run() -> Iterable[Comparison]:
         return []
     with tempfile.TemporaryDirectory() as home:
         embedder = SentenceEmbedder(model, Path(home), precision="int8")
-        part = _test_split(embedder)
+        found = documents(Path(sysconfig.get_path("purelib")))
+        part = _test_split(found, embedder)
         library = build_library(part.documents, Path(home, "lib"), embedder)
         ours, peers = asyncio.run(_systems(part, library, embedder))
+        own = [d for d in found if split_of(d.package) == "test"]
+        quoted = asyncio.run(quoted_sentences(own, embedder))
     kinds = {q.kind: 0 for q in part.questions}
     for question in part.questions:
         kinds[question.kind] += 1
     print(f"{len(part.documents)} documents, questions: {kinds}")
-    return list(_compared(part.questions, ours, peers))
+    return [*_compared(part.questions, ours, peers), *quoted]
 
 
-def _test_split(embedder: Embedder) -> Bench:
-    found = documents(Path(sysconfig.get_path("purelib")))
+def _test_split(found: Sequence[Document], embedder: Embedder) -> Bench:
     headlines = unit(embedder.embed([d.headline for d in found]))
     return bench("test", found, headlines, QUESTIONS)
 

@@ -167,9 +167,10 @@ def recipe_of(index: VectorIndex, model: str) -> str | Problem:
 
 def _mark(directory: Path) -> str:
     """Changes when a file of a model does; reads none of them."""
+    directory.stat()  # refuses if it is gone; a pattern would find nothing
     lines = []
-    with_files = sorted(directory.iterdir())
-    for path in with_files:
+    for path in sorted(directory.rglob("*")):  # pooling has its own folder
         found = path.stat()
-        lines.append(f"{path.name} {found.st_size} {found.st_mtime_ns}")
+        name = path.relative_to(directory)
+        lines.append(f"{name} {found.st_size} {found.st_mtime_ns}")
     return "\n".join(lines)

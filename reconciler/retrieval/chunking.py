@@ -137,6 +137,7 @@ def _of_python(path: str, text: str, chunking: Chunking) -> Iterator[Passage]:
     lines = line_starts(text)
     for found in docstrings(text):
         title = ".".join([*parts, found.name] if found.name else parts)
+        title = title or name.name  # of a package that is the source itself
         whole = (found.first, found.last)
         yield from _split(path, title, found.located, lines, whole, chunking)
 

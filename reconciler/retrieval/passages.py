@@ -43,6 +43,8 @@ _OLD_COLUMNS = "path, first, last, title, body"
 _COLUMNS = f"{_OLD_COLUMNS}, runs"
 _WORD = re.compile(r"\w+")
 _KEPT_PATTERNS = 32
+_KEPT_CHARACTERS = 1 << 25
+"""Of the paths that they let in, all together."""
 
 Patterns = Sequence[str]
 """Of paths of documents; none means all."""
@@ -178,10 +180,18 @@ class Passages:
             fits = re.compile("|".join(map(fnmatch.translate, within))).match
             files = self._rows("SELECT path FROM file")
             known = json.dumps([path for (path,) in files if fits(path)])
-            if len(self._matching) >= _KEPT_PATTERNS:
-                self._matching.clear()
-            self._matching[tuple(within)] = known
+            self._keep(tuple(within), known)
         return (known,)
+
+    def _keep(self, within: tuple[str, ...], paths: str) -> None:
+        """For the next question with these patterns, within bounds."""
+        kept = self._matching.copy()
+        size = sum(map(len, kept.values())) + len(paths)
+        if len(kept) >= _KEPT_PATTERNS or size > _KEPT_CHARACTERS:
+            kept.clear()
+        if len(paths) <= _KEPT_CHARACTERS:
+            kept[within] = paths
+        self._matching = kept
 
     def _rows(
         self, query: str, values: Sequence[object] = ()

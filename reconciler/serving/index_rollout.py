@@ -54,13 +54,19 @@ class IndexRollout:
     current: OpenIndex | None = None
     latencies: Latencies = field(default_factory=Latencies)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _opener: Opener = field(default_factory=Opener)
+    opener: Opener = field(default_factory=Opener)
     _refused: _Refused | None = None
     _reported_at: float = 0.0
     _recheck_at: float = 0.0
 
+    async def restore(self) -> None:
+        """Nothing: what answered before is what the pointer names."""
+
     async def converge(self) -> None:
-        """Open what the pointer names, if it is not what answers."""
+        """Open what the pointer names, if it is not what answers.
+
+        The next look is the next try of what failed.
+        """
         desired = self.files.desired(self.name)
         if desired is None:
             if not self.files.is_asked_for(self.name):
@@ -81,6 +87,8 @@ class IndexRollout:
         ):
             return
         await self._open(desired, wanted)
+        if not self.files.is_asked_for(self.name):
+            self.unload()  # it was let go meanwhile
 
     def unload(self) -> None:
         """Let the index go."""
@@ -103,7 +111,7 @@ class IndexRollout:
             self._report("Loading", "")
         started = time.monotonic()
         try:
-            opened = await asyncio.to_thread(self._opener.open, desired)
+            opened = await asyncio.to_thread(self.opener.open, desired)
         except OpeningError as error:
             _LOG.warning("index %s: %s", self.name, str(error))
             at = time.monotonic() + RETRY_SECONDS

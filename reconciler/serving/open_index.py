@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.artifacts import ArtifactError, digest_of
@@ -28,6 +28,7 @@ from reconciler.retrieval.search import Mode, Searcher
 from reconciler.retrieval.selfrag.assembly import assembled
 from reconciler.retrieval.selfrag.loop import SelfRag
 from reconciler.serving.index_documents import DesiredIndex
+from reconciler.serving.shared_models import SharedModels
 
 _REFUSALS = (
     LibraryError,
@@ -82,6 +83,11 @@ class OpenIndex:
         self._searcher, self._reranker = searcher, reranker
         self._lock = threading.Lock()
         self._lent, self._retired = 0, False
+
+    @property
+    def embedder(self) -> Embedder:
+        """What questions are embedded with."""
+        return self._searcher.embedder
 
     @property
     def reranks(self) -> bool:
@@ -142,11 +148,15 @@ class OpenIndex:
 
 @dataclass
 class Opener:
-    """Opens generations; models are kept from one to the next."""
+    """Opens generations.
 
-    _embedder: tuple[object, Embedder] | None = None
-    _reranker: tuple[object, Reranker] | None = None
-    """Each with what it was made from."""
+    Args:
+        embedders: of all indexes of the process.
+        rerankers: the same.
+    """
+
+    embedders: SharedModels[Embedder] = field(default_factory=SharedModels)
+    rerankers: SharedModels[Reranker] = field(default_factory=SharedModels)
 
     def open(self, desired: DesiredIndex) -> OpenIndex:
         """Open the generation that the pointer names.
@@ -190,19 +200,15 @@ class Opener:
     def _embedder_of(
         self, desired: DesiredIndex, manifest: GenerationManifest
     ) -> Embedder:
-        model = manifest.model or HASHING
-        precision = manifest.precision
-        wanted = (model, precision, desired.graphs, desired.device)
-        kept = self._embedder
-        if kept is not None and kept[0] == wanted:
-            embedder = kept[1]
-            if embedder.identity == manifest.embedder:
-                return embedder
-        made = open_embedder(
-            model, Path(desired.graphs), desired.device, precision=precision
+        model, device = manifest.model or HASHING, desired.device
+        precision, graphs = manifest.precision, desired.graphs
+        return self.embedders.get(
+            (model, precision, graphs, device),
+            lambda: open_embedder(
+                model, Path(graphs), device, precision=precision
+            ),
+            lambda kept: kept.identity == manifest.embedder,
         )
-        self._embedder = (wanted, made)
-        return made
 
     def _reranker_of(
         self, desired: DesiredIndex, embedder: str
@@ -210,10 +216,8 @@ class Opener:
         if desired.reranking is None:
             return None
         path = Path(desired.reranking.path)
-        wanted = (path, digest_of(path), desired.device, embedder)
-        if self._reranker is None or self._reranker[0] != wanted:
-            made = open_reranker(
-                path, Path(desired.graphs), desired.device, embedder
-            )
-            self._reranker = (wanted, made)
-        return self._reranker[1]
+        graphs, device = desired.graphs, desired.device
+        return self.rerankers.get(
+            (path, digest_of(path), graphs, device, embedder),
+            lambda: open_reranker(path, Path(graphs), device, embedder),
+        )

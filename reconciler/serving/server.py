@@ -26,10 +26,9 @@ from reconciler.runs import lock
 from reconciler.serving.api import Api
 from reconciler.serving.documents import ServerInfo, ServingState
 from reconciler.serving.index_documents import IndexFiles
-from reconciler.serving.index_watch import IndexFleet
 from reconciler.serving.process import LOOPBACK, start_ticks
 from reconciler.serving.search_endpoint import SearchEndpoint
-from reconciler.serving.watch import Fleet
+from reconciler.serving.watch import index_fleet, model_fleet
 
 SHUTDOWN_SECONDS = 5.0
 LOG_BYTES = 1 << 20
@@ -44,8 +43,9 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    fleet = Fleet(state, tuple(roots))
-    indexes = IndexFleet(IndexFiles(state.root))
+    files = IndexFiles(state.root)
+    files.prepare()
+    fleet, indexes = model_fleet(state, tuple(roots)), index_fleet(files)
     api = Api(fleet.rollouts, search=SearchEndpoint(indexes.rollouts))
     runner = web.AppRunner(
         api.application(),

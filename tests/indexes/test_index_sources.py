@@ -9,6 +9,7 @@ from reconciler.feedback.resource import FeedbackStore
 from reconciler.indexes.observation import Problem
 from reconciler.indexes.resource import VectorIndex
 from reconciler.indexes.sources import SourceFinder, model_of, recipe_of
+from reconciler.retrieval import chunking
 from reconciler.storage.backend import layout_backend
 from reconciler.storage.placement import Place
 from reconciler.storage.resource import DatasetLayout
@@ -144,7 +145,7 @@ def test_a_model_is_named_or_installed_or_missing(tmp_path):
 
 
 def test_the_recipe_changes_with_everything_that_decides_over_vectors(
-    tmp_path,
+    tmp_path, monkeypatch
 ):
     source = {"directory": {"path": "/docs"}}
     (tmp_path / "weights").write_bytes(b"1")
@@ -164,7 +165,14 @@ def test_the_recipe_changes_with_everything_that_decides_over_vectors(
     ]
     (tmp_path / "weights").write_bytes(b"23")
     changed.append(recipe_of(index(source), model))
-    assert len({first, *changed}) == 10
+    (tmp_path / "1_Pooling").mkdir()
+    changed.append(recipe_of(index(source), model))
+    (tmp_path / "1_Pooling" / "config.json").write_text("{}")
+    changed.append(recipe_of(index(source), model))
+    # Another version of this program may split documents in another way.
+    monkeypatch.setattr(chunking, "_VERSION", 99)
+    changed.append(recipe_of(index(source), model))
+    assert len({first, *changed}) == 13
     gone = recipe_of(index(source), str(tmp_path / "absent"))
     assert isinstance(gone, Problem)
     assert gone.reason == "ModelMissing"

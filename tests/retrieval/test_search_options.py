@@ -7,10 +7,12 @@ import threading
 import numpy as np
 import pytest
 
+from reconciler.retrieval import passages
 from reconciler.retrieval.build import build
 from reconciler.retrieval.embedder import HashingEmbedder
 from reconciler.retrieval.index import ExactIndex
-from reconciler.retrieval.library import Library
+from reconciler.retrieval.library import PASSAGES, Library
+from reconciler.retrieval.passages import Passages
 from reconciler.retrieval.recall import measured_recall
 from reconciler.retrieval.search import Searcher
 from tests.retrieval.library_support import Counting, write_documents
@@ -37,6 +39,25 @@ def test_a_filter_lets_in_documents_by_their_path(docs, tmp_path, mode):
         one = searcher.search("subject number 3", 20, mode, ("a/doc1.md",))
         assert {hit.passage.path for hit in one} == {"a/doc1.md"}
         assert searcher.search("subject", 20, mode, ("none/*",)) == []
+
+
+def test_what_patterns_let_in_is_kept_within_bounds(
+    docs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(passages, "_KEPT_CHARACTERS", 150)
+    library = Library(tmp_path / "index")
+    build(library, [docs], Counting())
+    path = library.generation("000001") / PASSAGES
+    with Passages(path) as found:
+        for i in range(100):
+            assert found.ids_in((f"none{i}/*",)) == []
+            assert len(found._matching) <= 32
+        assert len(found.ids_in(("b/*",))) == 6
+        assert ("b/*",) in found._matching  # 82 characters
+        assert len(found.ids_in(("a/*",))) == 6
+        assert set(found._matching) == {("a/*",)}
+        assert len(found.ids_in(("*",))) == 6  # the same texts again
+        assert ("*",) not in found._matching  # too long
 
 
 def test_no_pattern_takes_for_ever(docs, tmp_path):

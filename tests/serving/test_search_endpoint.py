@@ -28,8 +28,9 @@ from reconciler.serving.index_documents import (
     Reranking,
 )
 from reconciler.serving.index_rollout import IndexRollout
-from reconciler.serving.index_watch import IndexFleet
+from reconciler.serving.open_index import Opener
 from reconciler.serving.search_endpoint import SearchEndpoint
+from reconciler.serving.watch import index_fleet
 
 
 class Site:
@@ -368,7 +369,7 @@ async def test_a_generation_that_cannot_be_opened_leaves_the_old_one(site):
 
 async def test_a_fleet_follows_wishes_and_pointers(site):
     site.write(1)
-    fleet, stop = IndexFleet(site.files), asyncio.Event()
+    fleet, stop = index_fleet(site.files), asyncio.Event()
 
     async def until(condition):
         while not condition():
@@ -393,6 +394,26 @@ def _answers(fleet):
     rollout = fleet.rollouts.get("docs")
     current = rollout.current if rollout else None
     return current.generation if current else None
+
+
+async def test_what_is_let_go_while_it_is_opened_is_closed(site, monkeypatch):
+    site.write(1)
+    site.build()
+    rollout, opened = site.ask_for(), []
+    open_it = Opener.open
+
+    def open_slowly(self, desired):
+        opened.append(open_it(self, desired))
+        site.files.remove_desired("docs")
+        return opened[-1]
+
+    monkeypatch.setattr(Opener, "open", open_slowly)
+    await rollout.converge()
+    (index,) = opened
+    with index.lent() as alive:
+        assert not alive
+    assert rollout.current is None
+    assert site.files.observed("docs") is None
 
 
 async def test_latencies_are_reported_with_the_state(site, monkeypatch):

@@ -12,12 +12,16 @@ from reconciler.retrieval.selfrag.endpoint_parts import (
     EndpointCritic,
     EndpointGenerator,
 )
-from reconciler.retrieval.selfrag.extractive import ExtractiveGenerator
+from reconciler.retrieval.selfrag.extractive import (
+    ExtractiveGenerator,
+    quotable,
+)
 from reconciler.retrieval.selfrag.heads import load_heads
 from reconciler.retrieval.selfrag.library_retriever import LibraryRetriever
 from reconciler.retrieval.selfrag.local_critic import LocalCritic
 from reconciler.retrieval.selfrag.loop import SelfRag
 from reconciler.retrieval.selfrag.policy import Budget, Thresholds
+from reconciler.retrieval.selfrag.protocols import Generator
 from reconciler.retrieval.selfrag.remembering import RememberingEmbedder
 
 
@@ -44,12 +48,13 @@ def assembled(
         PartError: the heads were trained for another model.
     """
     remembering = RememberingEmbedder(embedder)
-    retriever = LibraryRetriever(searcher)
-    generator = (
-        ExtractiveGenerator(remembering)
-        if writer is None
-        else EndpointGenerator(writer)
-    )
+    generator: Generator
+    if writer is None:
+        generator = ExtractiveGenerator(remembering)
+        retriever = LibraryRetriever(searcher, quotable)
+    else:
+        generator = EndpointGenerator(writer)
+        retriever = LibraryRetriever(searcher)
     if judge is not None:
         # A judge's yes and no need no tuning: half is the middle.
         return SelfRag(
@@ -60,17 +65,23 @@ def assembled(
             budget=Budget(seconds=seconds),
         )
     heads = load_heads(critics)
+    adapted = _for_quotations if writer is None else _for_prose
     return SelfRag(
         retriever,
         generator,
         LocalCritic(heads, remembering),
         heads.weights,
-        heads.thresholds if writer is None else _stricter(heads.thresholds),
+        adapted(heads.thresholds),
         Budget(rounds=heads.rounds, seconds=seconds),
     )
 
 
-def _stricter(tuned: Thresholds) -> Thresholds:
+def _for_quotations(tuned: Thresholds) -> Thresholds:
+    """A search is cheap, and what it finds for small talk is not relevant."""
+    return replace(tuned, need=min(tuned.need, Thresholds.need))
+
+
+def _for_prose(tuned: Thresholds) -> Thresholds:
     """Thresholds were tuned with quotations; more may be wrong with prose."""
     return replace(
         tuned,

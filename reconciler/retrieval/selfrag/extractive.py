@@ -19,14 +19,24 @@ MIN_WORDS = 3
 """Content words of a quotation; pieces with fewer are no answers."""
 
 
+LEAD = 0.1
+"""What it counts to be the first sentence of a passage, which often says what
+the others are about; a tenth costs questions about details nothing."""
+
+
 class ExtractiveGenerator(Generator):
     """Quotes the sentences that are nearest to the question.
 
-    Nearness is the mean of the cosine and the share of the question's words.
+    Nearness is the mean of the cosine and the share of the question's words,
+    and a little more for the first sentence of a passage.
+
+    Args:
+        embedder: for the cosines.
+        lead: what it counts to be that sentence.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: Embedder, lead: float = LEAD) -> None:
+        self._embedder, self._lead = embedder, lead
 
     @property
     @override
@@ -59,13 +69,23 @@ class ExtractiveGenerator(Generator):
         asked = words(question)
         shares = [coverage(asked, words(span.text)) for span in found]
         nearness = (rows[1:] @ rows[0] + np.array(shares)) / 2
-        best = np.argsort(-nearness, kind="stable")[:n]
+        first = np.array([span.start == 0 for span in found])
+        best = np.argsort(-(nearness + self._lead * first), kind="stable")[:n]
         return [
             Draft(
                 found[i].text, (found[i],), float(np.clip(nearness[i], 0, 1))
             )
             for i in best
         ]
+
+
+def quotable(question: str, text: str) -> bool:
+    """Whether any sentence of a text could be quoted as an answer. Pure.
+
+    Examples of commands often repeat a question; so near to it, they would
+    take the places of passages that answer it.
+    """
+    return any(says_more(text[a:b], question) for a, b in spans(text))
 
 
 def says_more(sentence: str, question: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from itertools import islice
 
 from typing_extensions import override
 
@@ -12,12 +14,25 @@ from reconciler.retrieval.search import Hit, Searcher
 from reconciler.retrieval.selfrag.answer import Candidate
 from reconciler.retrieval.selfrag.protocols import PartError, Retriever
 
+SPARE = 8
+"""Passages that may be no use before fewer than asked for are given."""
+
+Fits = Callable[[str, str], bool]
+"""Whether a text, given second, can serve a question, given first."""
+
 
 class LibraryRetriever(Retriever):
-    """Searches an open generation; it stays the caller's to close."""
+    """Searches an open generation; it stays the caller's to close.
 
-    def __init__(self, searcher: Searcher) -> None:
-        self._searcher = searcher
+    Args:
+        searcher: the generation.
+        fits: what is no use is left out, and what follows takes its place.
+    """
+
+    def __init__(
+        self, searcher: Searcher, fits: Fits = lambda _question, _text: True
+    ) -> None:
+        self._searcher, self._fits = searcher, fits
 
     @property
     @override
@@ -29,10 +44,13 @@ class LibraryRetriever(Retriever):
     @override
     async def retrieve(self, query: str, k: int) -> list[Candidate]:
         try:
-            hits = await asyncio.to_thread(self._searcher.search, query, k)
+            hits = await asyncio.to_thread(
+                self._searcher.search, query, k + SPARE
+            )
         except (LibraryError, EmbedderError, OSError) as error:
             raise PartError(str(error)) from error
-        return [_candidate(hit) for hit in hits]
+        fit = (h for h in hits if self._fits(query, h.passage.body))
+        return [_candidate(hit) for hit in islice(fit, k)]
 
 
 def _candidate(hit: Hit) -> Candidate:
