@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 SHELL := /bin/bash
 export HF_HUB_OFFLINE = 1
+# Where it is forbidden (in many containers), each of the hundreds of processes
+# of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-gitops demo-search test test-api test-native conformance lint format \
 	bench crds wheel runtime clean
@@ -63,7 +66,7 @@ format: setup ## Rewrite files as the formatter wants them
 	@$(BIN)/ruff check --fix .
 
 # Large peers, and the weights that embedding is measured with, come only here.
-bench: setup ## Run the benchmarks, side by side with their peers
+bench: setup ## Run the benchmarks beside their peers; rewrites benchmarks/results
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt \
 		--group peers
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps \

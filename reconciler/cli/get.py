@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.cli.errors import CommandError
+from reconciler.cli.kinds import KINDS
 from reconciler.cli.names import kinds_of, split_target
 from reconciler.cli.output import STRUCTURED, add_output, show
 from reconciler.cli.session import Session, kubeconfig_of
@@ -15,6 +16,7 @@ from reconciler.engine.resource import API_VERSION, Resource
 
 GAP = "   "
 NONE = "<none>"
+_SHORT_NAMES = ", ".join(kind.definition.short for kind in KINDS)
 
 
 def add_parser(commands: Any) -> None:
@@ -23,8 +25,8 @@ def add_parser(commands: Any) -> None:
         "get",
         help="list objects, or show one",
         description="Prints what `kubectl get` prints. KIND is a kind, its "
-        "plural or short name (repo, fb, layout, suite, mdl, gen, sched), or "
-        "`reconciler` for all of them.",
+        f"plural or short name ({_SHORT_NAMES}), or `reconciler` for all of "
+        "them.",
     )
     parser.add_argument(
         "target",

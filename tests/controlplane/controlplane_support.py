@@ -304,7 +304,7 @@ class Client:
         await self.session.close()
 
 
-async def eventually(check, seconds=5.0):
+async def eventually(check, seconds=60.0):
     """Poll until an async check gives something true; return it."""
     end = time.monotonic() + seconds
     while True:

@@ -82,21 +82,21 @@ async def test_kopf_finalizer_status_and_deletion(plane, widgets):
             obj = await widgets.ok("GET", f"{WIDGETS}/a")
             return obj if obj["status"].get("phase") == "Made" else None
 
-        obj = await eventually(made, 15)
+        obj = await eventually(made)
         assert obj["metadata"]["finalizers"] == ["example.dev/held"]
         await widgets.patch(f"{WIDGETS}/a", {"spec": {"size": 2}})
 
         async def changed():
             return ("update", 2) in seen
 
-        await eventually(changed, 15)
+        await eventually(changed)
         await widgets.ok("DELETE", f"{WIDGETS}/a")
 
         async def gone():
             code, _ = await widgets.call("GET", f"{WIDGETS}/a")
             return code == 404
 
-        await eventually(gone, 15)
+        await eventually(gone)
     assert seen == [("create", 1), ("update", 2), ("delete", 2)]
 
 
@@ -124,14 +124,14 @@ async def test_kopf_index_timer_and_daemon(plane, widgets):
         async def ticked():
             return len(ticks) > 1
 
-        await eventually(ticked, 15)
+        await eventually(ticked)
         await widgets.ok("DELETE", f"{WIDGETS}/a")
 
         async def gone():
             code, _ = await widgets.call("GET", f"{WIDGETS}/a")
             return code == 404
 
-        await eventually(gone, 15)
+        await eventually(gone)
     assert ticks[0] == ("a", 5)
 
 
@@ -148,14 +148,14 @@ async def test_kopf_meets_a_kind_that_is_installed_later(plane, client):
         return DEFINITIONS in plane._store.hub._by_resource
 
     async with _operator(plane, registry):
-        await eventually(watching_definitions, 15)
+        await eventually(watching_definitions)
         await client.ok("POST", CRDS, widget_crd())
         await client.ok("POST", WIDGETS, widget())
 
         async def noticed_it():
             return any(name == "a" for _, name in seen)
 
-        await eventually(noticed_it, 15)
+        await eventually(noticed_it)
 
 
 def _dynamic(plane):

@@ -44,7 +44,7 @@ class Ledger:
         async def seen():
             return self.position >= version
 
-        await eventually(seen, 10)
+        await eventually(seen)
 
     def acknowledge(self, obj):
         metadata = obj["metadata"]

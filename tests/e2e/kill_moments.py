@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from operating import CLOSE_LOOK_SECONDS, Up, end_everything
+from operating import CLOSE_LOOK_SECONDS, Up, operator
 from tiny import MODEL, git, make_repository, repository_object
 
-from reconciler.engine.paths import StateDirectory
 from reconciler.generations.resource import Model, ModelGeneration
 
 GENERATION = f"{MODEL}-1"
@@ -106,13 +105,8 @@ def begin(up: Up, tmp_path: Path) -> Path:
 
 def undisturbed_digest(root: Path) -> str:
     """The digest that a run without any kill promotes."""
-    up = Up(StateDirectory(root / "state"))
-    try:
-        repository = begin(up, root)
-        _, generation = converge(up, repository)
-        up.stop()
-    finally:
-        end_everything(up.state.root)
+    with operator(root) as up:
+        _, generation = converge(up, begin(up, root))
     assert generation.status.artifact_digest is not None
     return generation.status.artifact_digest
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,19 @@ def processes_of(root: Path) -> list[str]:
         if process.pid != os.getpid() and str(root) in about:
             found.append(f"{process.pid} {' '.join(words)[:200]}")
     return found
+
+
+@contextmanager
+def operator(root: Path) -> Iterator[Up]:
+    """An `up` in a directory, not yet started; it has to leave nothing."""
+    up = Up(StateDirectory(root / "state"))
+    try:
+        yield up
+        up.stop()
+        left = processes_of(up.state.root)
+        assert left == [], f"left running: {left}"
+    finally:
+        end_everything(up.state.root)
 
 
 def end_everything(root: Path) -> None:

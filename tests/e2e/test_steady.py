@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
 import pytest
-from operating import Up
-from tiny import MODEL, make_repository, repository_object
+from kill_moments import begin
+from operating import Up, operator
+from tiny import MODEL
 
 from reconciler.cli.kinds import KINDS
 from reconciler.cli.session import Session
@@ -54,13 +57,50 @@ def settled(session: Session) -> Any:
     return model if recorded and ready else None
 
 
-def test_a_steady_state_writes_nothing_and_is_small(
-    up: Up, tmp_path: Path
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An `up` that was just given its repository, for all tests here."""
+    root = tmp_path_factory.mktemp("steady")
+    with operator(root) as up:
+        begin(up, root)
+        yield up
+
+
+@pytest.fixture
+def kubectl(running: Up) -> Callable[..., str]:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(
+            ["kubectl", f"--kubeconfig={running.state.kubeconfig}", *words],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr + running.tail()
+        return done.stdout
+
+    return ask
+
+
+WAIT = ("wait", "--for=condition=Ready", f"mdl/{MODEL}", "--timeout=230s")
+
+
+def test_waiting_for_the_model_works_with_kubectl(
+    running: Up, kubectl: Callable[..., str]
 ) -> None:
-    repository = make_repository(tmp_path / "config")
-    up.start()
+    with running.session() as session:
+        running.until(
+            lambda: session.find(Model, "default", MODEL), 30.0, "the model"
+        )
+    assert "condition met" in kubectl(*WAIT)
+
+
+def test_a_steady_state_writes_nothing_and_is_small(running: Up) -> None:
+    up = running
     with up.session() as session:
-        session.run(session.client.apply(repository_object(repository)))
         up.until(lambda: settled(session), 240.0, "settled model")
         last = versions(session)
 
@@ -84,42 +124,18 @@ def test_a_steady_state_writes_nothing_and_is_small(
     assert memory < MEMORY_BYTES
 
 
-def test_waiting_for_the_model_works_with_kubectl(up: Up, tmp_path) -> None:
-    import shutil
-    import subprocess
-
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    repository = make_repository(tmp_path / "config")
-    up.start()
-    with up.session() as session:
-        session.run(session.client.apply(repository_object(repository)))
-        up.until(
-            lambda: session.find(Model, "default", MODEL), 30.0, "the model"
-        )
-
-        def kubectl(*words: str, seconds: float = 240.0) -> str:
-            done = subprocess.run(
-                ["kubectl", "--kubeconfig", str(up.state.kubeconfig), *words],
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr + up.tail()
-            return done.stdout
-
-        wait = ("wait", "--for=condition=Ready", f"mdl/{MODEL}")
-        assert "condition met" in kubectl(*wait, "--timeout=230s")
-        # Right after a change it waits for the controllers to have seen it.
-        patch = '{"spec":{"promotion":{"mode":"Manual"}}}'
-        kubectl("patch", "mdl", MODEL, "--type=merge", "-p", patch)
-        kubectl(*wait, "--timeout=60s")
+def test_right_after_a_change_kubectl_waits_for_the_controllers(
+    running: Up, kubectl: Callable[..., str]
+) -> None:
+    kubectl(*WAIT)
+    patch = '{"spec":{"promotion":{"mode":"Manual"}}}'
+    kubectl("patch", "mdl", MODEL, "--type=merge", "-p", patch)
+    kubectl(*WAIT)
+    with running.session() as session:
         model = session.find(Model, "default", MODEL)
-        ready = conditions.find(model.status.conditions, "Ready")
-        assert ready.observed_generation == model.metadata.generation
-        table = kubectl("get", "reconciler")
-        assert f"{MODEL}-1" in table
-        assert "LINEAGE" in table
-        described = kubectl("describe", "mdl", MODEL)
-        assert "Deploy" in described, "events are shown"
+    ready = conditions.find(model.status.conditions, "Ready")
+    assert ready.observed_generation == model.metadata.generation
+    table = kubectl("get", "reconciler")
+    assert f"{MODEL}-1" in table
+    assert "LINEAGE" in table
+    assert "Deploy" in kubectl("describe", "mdl", MODEL), "events are shown"

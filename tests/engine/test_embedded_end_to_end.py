@@ -40,7 +40,9 @@ async def main():
 asyncio.run(main())
 """
 WHERE = (API_VERSION, "Widget", "default")
-PATIENCE = 20.0
+PATIENCE = 60.0
+PROMPT = 8.0
+"""Seconds of an end that waits for nothing: passes are given ten."""
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +443,7 @@ async def test_the_end_is_prompt_and_leaves_nothing_behind(
     stop.set()
     async with asyncio.timeout(PATIENCE):
         await task
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PROMPT
     left = asyncio.all_tasks() - tasks
     assert not [task for task in left if not task.done()]
     assert all(t.name != "kopf" for t in threading.enumerate())
@@ -464,7 +466,7 @@ async def test_a_signal_ends_a_process_that_runs_the_app(own):
             process.send_signal(signal.SIGTERM)
             await process.communicate()  # to the end of its pipe, too
         assert process.returncode == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < PROMPT
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -206,15 +206,14 @@ def test_no_row_is_missed_or_taken_twice_under_eight_writers(dsn):
             taken.extend(judgement.prompt for judgement in found)
         position = end
 
-    deadline = time.monotonic() + 4
-    while time.monotonic() < deadline:
+    while len(taken) < 200:
         take()
     stop.set()
     for writer in writers:
         writer.join()
     take()
     everything = [prompt for each in written for prompt in each]
-    assert len(everything) > 200
+    assert len(everything) >= 200
     assert sorted(taken) == sorted(everything)
 
 

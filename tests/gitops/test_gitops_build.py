@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from reconciler.gitops.build import Builder, BuildError, Ownership
-from reconciler.gitops.documents import documents
+from reconciler.gitops.documents import Document, documents
 from reconciler.gitops.manifest import ObjectId
 from reconciler.gitops.resource import ConfigRepositorySpec
 
@@ -157,9 +158,9 @@ def test_billion_laughs_is_refused_quickly() -> None:
     for i in range(1, 30):
         inner = ",".join([f"*a{i - 1}"] * 10)
         lines.append(f"a{i}: &a{i} [{inner}]")
-    start = time.monotonic()
+    start = time.process_time()
     assert "expands to more than" in refusal("\n".join(lines))
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.filterwarnings("error")
@@ -180,9 +181,9 @@ def test_deep_nesting_is_refused(text: str) -> None:
 
 def test_fifty_megabytes_are_refused_quickly() -> None:
     data = b"a: 1\n" * (10 * 1024 * 1024)
-    start = time.monotonic()
+    start = time.process_time()
     assert "more than 4 MiB" in refusal(data)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_same_object_twice_names_both_places() -> None:
@@ -282,16 +283,24 @@ def test_what_the_server_owns_is_left_out_and_labels_are_added() -> None:
     assert not Ownership("other", "fleet").owns(found.body)
 
 
-def test_only_changed_files_are_parsed_again() -> None:
+def test_only_changed_files_are_parsed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed = []
+
+    def parse(file: str, *others: Any) -> list[Document]:
+        parsed.append(file)
+        return documents(file, *others)
+
+    monkeypatch.setattr("reconciler.gitops.build.documents", parse)
     builder = Builder("default")
-    files = {f"{i}.yaml": CM.format(f"n{i}").encode() for i in range(400)}
-    start = time.perf_counter()
+    files = {f"{i}.yaml": CM.format(f"n{i}").encode() for i in range(9)}
     builder.build(files)
-    first = time.perf_counter() - start
+    assert sorted(parsed) == sorted(files)
     files["0.yaml"] = CM.format("other").encode()
-    start = time.perf_counter()
+    parsed.clear()
     names = {o.id.name for o in builder.build(files)}
-    assert time.perf_counter() - start < first / 3
+    assert parsed == ["0.yaml"]
     assert "other" in names
     assert "n0" not in names
 

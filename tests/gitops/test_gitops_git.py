@@ -267,7 +267,7 @@ def test_slow_remote_is_given_up(tmp_path: Path, slow_server: str) -> None:
     start = time.monotonic()
     with pytest.raises(GitTimeoutError, match="took more than 1s"):
         mirror.fetch()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_http_asks_nobody_for_a_password(

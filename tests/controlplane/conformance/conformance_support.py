@@ -81,7 +81,7 @@ class World(Client):
                     return False
             return True
 
-        await eventually(known, 15)
+        await eventually(known)
 
 
 def secret(name="a", **metadata):
