@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORTEST, LONGEST = 40, 400
+SHORTEST, LONGEST = 40, 160
 """Characters of a text; of longer ones the beginning is taken."""
 SHORTEST_PARAGRAPH = 80
 LISTS = Path("/var/lib/apt/lists")
@@ -75,8 +75,8 @@ def apt_lists(private: Path) -> Path:
     )
     options = [word for each in settings for word in ("-o", each)]
     # Some sources of a machine may be out of reach: what came is used.
-    subprocess.run(  # noqa: S603 - fixed words
-        ["apt-get", "-qq", *options, "update"],  # noqa: S607 - wherever it is
+    subprocess.run(
+        ["apt-get", "-qq", *options, "update"],
         check=False,
         timeout=_SECONDS,
     )
@@ -86,7 +86,7 @@ def apt_lists(private: Path) -> Path:
 def _descriptions(lists: Path, *, paragraphs: bool) -> Iterator[str]:
     for path in sorted(lists.glob("*Translation-en*")):
         # apt keeps its lists compressed in one of several ways.
-        content = subprocess.run(  # noqa: S603 - apt's own tool
+        content = subprocess.run(
             [_APT_HELPER, "cat-file", path],
             check=True,
             capture_output=True,
