@@ -1,8 +1,9 @@
 """``make bench``: run every ``bench_*`` module and print its ratios.
 
-A benchmark module has ``run() -> Iterable[Comparison]``. It measures ours and
-the peer interleaved in the same process, so that a busy machine slows both;
-what is reported is the ratio of medians. No benchmark decides a test.
+A benchmark module has ``run() -> Iterable[Comparison]``, and may have
+``notes() -> Iterable[str]`` on its data. It measures ours and the peer
+interleaved in the same process, so that a busy machine slows both; what is
+reported is the ratio of medians. No benchmark decides a test.
 Numbers, table and picture of each stay in ``benchmarks/results/``.
 """
 
@@ -46,12 +47,12 @@ def main() -> int:
         print("no benchmark of that name; there are:", ", ".join(modules()))
         return 2
     for name in names:
-        found: list[Comparison] = list(
-            importlib.import_module(f"benchmarks.{name}").run()
-        )
+        module = importlib.import_module(f"benchmarks.{name}")
+        found: list[Comparison] = list(module.run())
+        notes = list(module.notes()) if hasattr(module, "notes") else []
         short = name.removeprefix("bench_")
-        print(f"\n{short}\n{table(found)}")
-        write(RESULTS, short, found)
+        print("\n".join(["", short, table(found), *notes]))
+        write(RESULTS, short, found, notes)
     return 0
 
 

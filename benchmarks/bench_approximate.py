@@ -6,10 +6,10 @@ against a float64 scan, with the smallest number of rows in view that finds
 95 % of the nearest, or the largest that is tried. Graphs are made with all
 CPUs, which takes most of the time here.
 
-Data: vectors in clusters with decaying spectrum, vectors without structure
-(on which no graph finds much), and the embeddings that
-RECONCILER_BENCH_EMBEDDINGS names. RECONCILER_BENCH_ROWS is how many rows the
-made ones have (100,000); a graph of 1,000,000 takes minutes.
+Data: the embeddings that RECONCILER_BENCH_EMBEDDINGS names, or what stands in
+for them, and vectors without structure (on which no graph finds much).
+RECONCILER_BENCH_ROWS is how many rows there are (100,000); a graph of
+1,000,000 takes minutes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bench_search import (
-    DIM,
-    IN_A_ROW,
-    QUERIES,
-    Floats,
-    K,
-    clustered,
-    over,
-    unit,
-)
 from benchmarks.comparison import Comparison, compare
+from benchmarks.search_data import DIM, IN_A_ROW, Floats, K, data_sets, over
 from reconciler.retrieval import ApproximateIndex, ExactIndex
 from reconciler.retrieval.approximate.tier import EXPANSIONS
 from reconciler.retrieval.recall import Nearest
@@ -45,19 +36,9 @@ RECALL = 0.95
 
 def run() -> Iterable[Comparison]:
     """Single queries and a batch on each kind of data."""
-    for name, data in _data_sets():
-        rows, queries = data[:-QUERIES], data[-QUERIES:]
+    for name, rows, queries in data_sets(ROWS):
         with tempfile.TemporaryDirectory() as root:
             yield from _compared(name, Path(root), rows, queries)
-
-
-def _data_sets() -> Iterator[tuple[str, Floats]]:
-    path = os.environ.get("RECONCILER_BENCH_EMBEDDINGS")
-    if path:
-        yield "embeddings", np.load(path, mmap_mode="r")[: ROWS + QUERIES]
-    yield "clustered", clustered(ROWS)
-    rng = np.random.default_rng(1)
-    yield "random", unit(rng.standard_normal((ROWS + QUERIES, DIM)))
 
 
 def _compared(

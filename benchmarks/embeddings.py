@@ -1,11 +1,12 @@
 """Real embeddings for the search benchmark: ``... embeddings FILE.npy``.
 
 Texts of this machine (:mod:`benchmarks.texts`) through all-MiniLM-L6-v2 in
-float32 on OpenVINO: 110,000 rows, of which the benchmark takes the last
-10,000 as queries. Takes about an hour of one core; started again, it goes on
-where it stopped. Beside FILE.npy stand the texts, row by row, and what the
-file is made of (FILE.texts.json, FILE.json). Name FILE.npy in
-RECONCILER_BENCH_EMBEDDINGS, then run ``make bench``.
+float32 on OpenVINO: 110,000 rows, of which the benchmark takes those after
+100,000 as queries (fewer ``--rows`` do: queries near to rows stand in). Takes
+about 20 minutes of one core; started again, it goes on where it stopped.
+Beside FILE.npy stand the texts, row by row, and what the file is made of
+(FILE.texts.json, FILE.json). Name FILE.npy in RECONCILER_BENCH_EMBEDDINGS,
+then run ``make bench``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench_search import QUERIES, ROWS
+from benchmarks.search_data import QUERIES, ROWS
 from benchmarks.texts import LONGEST, apt_lists, collect, shuffled
 from reconciler.retrieval.arrays import Floats
 from reconciler.retrieval.models import installed_model

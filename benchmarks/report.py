@@ -12,7 +12,12 @@ from benchmarks.comparison import Comparison, cells
 from benchmarks.plot import png
 
 
-def write(directory: Path, name: str, found: Sequence[Comparison]) -> None:
+def write(
+    directory: Path,
+    name: str,
+    found: Sequence[Comparison],
+    notes: Sequence[str] = (),
+) -> None:
     """Write NAME.json, NAME.md and, where there were peers, NAME.png."""
     directory.mkdir(parents=True, exist_ok=True)
     data = [comparison.to_dict() for comparison in found]
@@ -25,7 +30,8 @@ def write(directory: Path, name: str, found: Sequence[Comparison]) -> None:
     else:
         image.write_bytes(picture)
     text = markdown(name, found, conditions(), picture=picture is not None)
-    (directory / f"{name}.md").write_text(text)
+    more = "".join(f"\n{note}\n" for note in notes)
+    (directory / f"{name}.md").write_text(text + more)
 
 
 def markdown(

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORTEST, LONGEST = 40, 400
+SHORTEST, LONGEST = 40, 160
 """Characters of a text; of longer ones the beginning is taken."""
 SHORTEST_PARAGRAPH = 80
 LISTS = Path("/var/lib/apt/lists")

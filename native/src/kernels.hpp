@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "advantages.hpp"
 #include "layout.hpp"
 
 namespace reconciler {
@@ -89,10 +90,7 @@ struct Kernels {
                   const float* x, std::size_t count, float* y);
   void (*encode)(const float* y, std::size_t coded, std::size_t head,
                  Encoded& out);
-  // One trajectory; see advantages.hpp.
-  void (*gae)(const float* rewards, const float* values, std::size_t steps,
-              float bootstrap, float gamma, float lam, float* advantages,
-              float* returns);
+  void (*gae)(const Trajectories& all);
 };
 
 // The levels that this processor can run, slowest first. The first call asks

@@ -472,35 +472,67 @@ struct Recurrence {
   }
 };
 
-void generic_gae(const float* rewards, const float* values, std::size_t steps,
-                 float bootstrap, float gamma, float lam, float* advantages,
-                 float* returns) {
-  const Recurrence recurrence(gamma, lam);
-  float carry = 0.0f, next = bootstrap;
-  std::size_t end = steps;
-  for (; end >= kVector; end -= kVector) {
-    const std::size_t at = end - kVector;
-    const Floats v = load(values + at);
-    const Floats x = recurrence.block(load(rewards + at), v, next, carry);
-    const Floats total = x + v;
-    std::memcpy(advantages + at, &x, sizeof x);
-    std::memcpy(returns + at, &total, sizeof total);
-    carry = x[0];
-    next = v[0];
+// `count` floats, in the last lanes.
+Floats load_last(const float* p, std::size_t count) {
+  Floats v = {};
+  std::memcpy(reinterpret_cast<char*>(&v) + (kVector - count) * 4, p,
+              count * 4);
+  return v;
+}
+
+void store_last(float* p, const Floats& v, std::size_t count) {
+  std::memcpy(p, reinterpret_cast<const char*>(&v) + (kVector - count) * 4,
+              count * 4);
+}
+
+// Stores the lanes from `first` on. The others are written as they are: a
+// copy of some bytes only would be a call.
+void store_from(float* p, const Floats& v, std::size_t first) {
+  const Ints lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Ints none = {};
+  const Floats mixed =
+      lanes < none + static_cast<std::int32_t>(first) ? load(p) : v;
+  std::memcpy(p, &mixed, sizeof mixed);
+}
+
+// The last trajectory first, so that all memory is read and written backwards
+// at one pace. A trajectory's last block may begin before it: what lies there
+// moves no lane above it.
+void generic_gae(const Trajectories& all) {
+  const Recurrence recurrence(all.gamma, all.lam);
+  for (std::size_t i = all.count; i-- > 0;) {
+    const auto start = static_cast<std::size_t>(all.offsets[i]);
+    auto end = static_cast<std::size_t>(all.offsets[i + 1]);
+    float carry = 0.0f;
+    float next = all.bootstrap != nullptr ? all.bootstrap[i] : 0.0f;
+    for (; end >= start + kVector; end -= kVector) {
+      const std::size_t at = end - kVector;
+      const Floats v = load(all.values + at);
+      const Floats x =
+          recurrence.block(load(all.rewards + at), v, next, carry);
+      const Floats total = x + v;
+      std::memcpy(all.advantages + at, &x, sizeof x);
+      std::memcpy(all.returns + at, &total, sizeof total);
+      carry = x[0];
+      next = v[0];
+    }
+    if (end == start) continue;
+    if (end >= kVector) {
+      const std::size_t at = end - kVector;
+      const Floats v = load(all.values + at);
+      const Floats x =
+          recurrence.block(load(all.rewards + at), v, next, carry);
+      store_from(all.advantages + at, x, start - at);
+      store_from(all.returns + at, x + v, start - at);
+    } else {
+      const std::size_t steps = end - start;
+      const Floats v = load_last(all.values + start, steps);
+      const Floats r = load_last(all.rewards + start, steps);
+      const Floats x = recurrence.block(r, v, next, carry);
+      store_last(all.advantages + start, x, steps);
+      store_last(all.returns + start, x + v, steps);
+    }
   }
-  if (end == 0) return;
-  Floats r = {}, v = {};
-  std::memcpy(reinterpret_cast<char*>(&r) + (kVector - end) * 4, rewards,
-              end * 4);
-  std::memcpy(reinterpret_cast<char*>(&v) + (kVector - end) * 4, values,
-              end * 4);
-  const Floats x = recurrence.block(r, v, next, carry);
-  const Floats total = x + v;
-  std::memcpy(advantages,
-              reinterpret_cast<const char*>(&x) + (kVector - end) * 4, end * 4);
-  std::memcpy(returns,
-              reinterpret_cast<const char*>(&total) + (kVector - end) * 4,
-              end * 4);
 }
 
 }  // namespace

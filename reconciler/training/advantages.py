@@ -39,8 +39,9 @@ def gae(
         lam: 0 (one step) to 1 (the whole return).
         bootstrap: the value after the last step of each trajectory, for one
             that was cut off; None: 0, every trajectory ended.
-        out: two float32 arrays of one number a step to fill and return.
-            Fresh memory costs more than the computation: reuse them.
+        out: two float32 arrays of one number a step to fill and return,
+            which may be rewards and values. Fresh memory costs more than the
+            computation: reuse them.
 
     Returns:
         advantages, and returns (advantages plus values), float32.

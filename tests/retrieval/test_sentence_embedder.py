@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from reconciler.retrieval.embedder import EmbedderError
 from reconciler.retrieval.sentence_embedder import BATCH, SentenceEmbedder
 from reconciler.retrieval.sentence_model import read_recipe
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij", "word", "text"]
+from tests.retrieval.sentence_support import WORDS, write_small_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A BERT of two layers with random weights, as such directories are."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel
-
-    directory = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(directory)
-    vocabulary = {word: i for i, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(directory / "tokenizer.json"))
-    (directory / "sentence_bert_config.json").write_text(
-        json.dumps({"max_seq_length": 32})
-    )
-    return directory
+    return write_small_model(tmp_path_factory.mktemp("model"), WORDS)
 
 
 @pytest.fixture(scope="module")

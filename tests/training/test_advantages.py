@@ -122,6 +122,34 @@ def test_a_trajectory_does_not_see_its_neighbours() -> None:
         np.testing.assert_array_equal(whole[start:end], own)
 
 
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("lengths", [[20, 7, 40], [3, 2, 0, 9, 1, 30], [16]])
+def test_a_damaged_trajectory_damages_no_other(lengths) -> None:
+    rewards, values, offsets, last = ragged(lengths)
+    expected = gae(rewards, values, offsets, 0.9, 0.8, last)
+    for start, end in pairwise(offsets):
+        broken = rewards.copy()
+        broken[start:end] = np.nan
+        found = gae(broken, values, offsets, 0.9, 0.8, last)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert np.isnan(ours[start:end]).all()
+            kept = np.r_[0:start, end : len(rewards)]
+            np.testing.assert_array_equal(ours[kept], theirs[kept])
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("lengths", [[20, 7, 40], [3, 2, 0, 9, 1, 30], [16]])
+def test_results_may_replace_what_they_come_from(lengths) -> None:
+    rewards, values, offsets, last = ragged(lengths)
+    expected = gae(rewards, values, offsets, 0.9, 0.8, last)
+    for swap in (False, True):
+        r, v = rewards.copy(), values.copy()
+        out = (v, r) if swap else (r, v)
+        gae(r, v, offsets, 0.9, 0.8, last, out=out)
+        np.testing.assert_array_equal(out[0], expected[0])
+        np.testing.assert_array_equal(out[1], expected[1])
+
+
 def test_returns_are_discounted() -> None:
     found = discounted_returns([1, 1, 1, 5], [0, 3, 4], 0.5)
     assert found.tolist() == [1.75, 1.5, 1.0, 5.0]
