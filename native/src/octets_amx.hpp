@@ -20,9 +20,9 @@ std::size_t sieve_octets_on_tiles(const std::uint8_t* octets,
     multiply_panels(octets, groups, blocks, queries, count,
                     [&](std::size_t first, std::size_t some, std::size_t row,
                         std::size_t wide, const std::int32_t* dots) {
-                      end = keep_octets<rest, norm>(dots, kPanelRows, side,
-                                                    row, wide, queries, first,
-                                                    some, end);
+                      const OctetPanel panel(side, row, wide);
+                      end = keep_octets<rest, norm>(dots, kPanelRows, panel,
+                                                    queries, first, some, end);
                     });
     return end;
   });

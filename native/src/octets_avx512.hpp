@@ -10,61 +10,102 @@
 namespace reconciler {
 namespace {
 
-// Bounds 64 rows for a query: bit i is set if row i may pass. Branches wait
-// until all are known. Where a bound lies so near the threshold that the order
-// of rounding matters, either answer is right (bounds.hpp).
-template <bool kRest, bool kNorm>
-std::uint64_t passing(const std::int32_t* dots, const Side& side,
-                      std::size_t row, std::size_t blocks,
-                      const OctetQuery& query) {
-  std::uint64_t mask = 0;
-  const __m512 least = _mm512_set1_ps(query.threshold);
-  for (std::size_t b = 0; b < blocks; ++b) {
-    const std::size_t at = row + b * kBlockRows;
-    const __m512 dot =
-        _mm512_cvtepi32_ps(_mm512_loadu_si512(dots + b * kBlockRows));
-    __m512 upper = _mm512_mul_ps(_mm512_loadu_ps(side.octet_scale + at), dot);
-    upper = _mm512_fmadd_ps(_mm512_loadu_ps(side.octet_residual + at),
-                            _mm512_set1_ps(query.norm), upper);
-    if (kRest) {
-      upper = _mm512_fmadd_ps(_mm512_loadu_ps(side.rest + at),
-                              _mm512_set1_ps(query.rest), upper);
+// What rows of a panel, at most 64, have in common.
+struct OctetPanel {
+  const Side& side;
+  std::size_t row;     // the first
+  std::size_t blocks;  // how many
+  float residual;      // the largest
+
+  OctetPanel(const Side& side_, std::size_t row_, std::size_t blocks_)
+      : side(side_), row(row_), blocks(blocks_) {
+    __m512 most = _mm512_setzero_ps();
+    for (std::size_t b = 0; b < blocks; ++b) {
+      most = _mm512_max_ps(most, _mm512_loadu_ps(side.octet_residual + row +
+                                                 b * kBlockRows));
     }
-    if (kNorm) {
-      upper = _mm512_fmadd_ps(_mm512_loadu_ps(side.norm + at),
-                              _mm512_set1_ps(query.error), upper);
-    }
-    if (kNorm && side.half_square != nullptr) {
-      upper = _mm512_fnmadd_ps(_mm512_loadu_ps(side.half_square + at),
-                               _mm512_set1_ps(query.half_weight), upper);
-    }
-    const std::uint64_t some =
-        _mm512_cmp_ps_mask(upper, least, _CMP_GE_OQ);
-    mask |= some << (b * kBlockRows);
+    residual = _mm512_reduce_max_ps(most);
   }
-  return mask;
+};
+
+// Rows of a block that may pass, by the largest residual of the panel. Where a
+// bound lies so near the threshold that the order of rounding matters, either
+// answer is right (bounds.hpp).
+template <bool kRest, bool kNorm>
+[[gnu::always_inline]] inline __mmask16 passing(const std::int32_t* dots,
+                                                const Side& side,
+                                                std::size_t at,
+                                                const OctetQuery& query,
+                                                __m512 least) {
+  const __m512 dot = _mm512_cvtepi32_ps(_mm512_loadu_si512(dots));
+  __m512 upper = _mm512_mul_ps(_mm512_loadu_ps(side.octet_scale + at), dot);
+  if (kRest) {
+    upper = _mm512_fmadd_ps(_mm512_loadu_ps(side.rest + at),
+                            _mm512_set1_ps(query.rest), upper);
+  }
+  if (kNorm) {
+    upper = _mm512_fmadd_ps(_mm512_loadu_ps(side.norm + at),
+                            _mm512_set1_ps(query.error), upper);
+  }
+  if (kNorm && side.half_square != nullptr) {
+    upper = _mm512_fnmadd_ps(_mm512_loadu_ps(side.half_square + at),
+                             _mm512_set1_ps(query.half_weight), upper);
+  }
+  return _mm512_cmp_ps_mask(upper, least, _CMP_GE_OQ);
 }
 
-// Writes what passed of the rows from `row` on, at most 64 of them, for
-// queries from `first` on. Dots of a query lie together, `stride` apart.
+// Writes those of the rows `rows`, 16 bits, that pass by their own residual.
+inline Passed* write_passed(std::uint32_t rows, const std::int32_t* dots,
+                            const Side& side, std::size_t at,
+                            const OctetQuery& query, std::size_t number,
+                            Passed* passed) {
+  for (; rows != 0; rows &= rows - 1) {
+    const auto i = static_cast<std::size_t>(__builtin_ctz(rows));
+    *passed = bound_octets(query, side, at + i, dots[i]);
+    passed->query = static_cast<std::uint32_t>(number);
+    passed += passed->upper >= query.threshold ? 1 : 0;
+  }
+  return passed;
+}
+
+// Writes what passed of a panel for queries from `first` on. Dots of a query
+// lie together, `stride` apart.
 template <bool kRest, bool kNorm>
 [[gnu::noinline]] Passed* keep_octets(const std::int32_t* dots,
-                                      std::size_t stride, const Side& side,
-                                      std::size_t row, std::size_t blocks,
+                                      std::size_t stride,
+                                      const OctetPanel& panel,
                                       const OctetQuery* queries,
                                       std::size_t first, std::size_t count,
                                       Passed* passed) {
+  const Side& side = panel.side;
   for (std::size_t q = 0; q < count; ++q) {
     const OctetQuery& query = queries[first + q];
     const std::int32_t* own = dots + q * stride;
-    std::uint64_t mask =
-        blocks == 4 ? passing<kRest, kNorm>(own, side, row, 4, query)
-                    : passing<kRest, kNorm>(own, side, row, blocks, query);
-    for (; mask != 0; mask &= mask - 1) {
-      const auto i = static_cast<std::size_t>(__builtin_ctzll(mask));
-      *passed = bound_octets(query, side, row + i, own[i]);
-      passed->query = static_cast<std::uint32_t>(first + q);
-      ++passed;
+    // Rounded once more, which the slack of a bound covers.
+    const __m512 least =
+        _mm512_set1_ps(query.threshold - panel.residual * query.norm);
+    __mmask16 found[4] = {};
+    if (panel.blocks == 4) {
+#pragma GCC unroll 4
+      for (std::size_t b = 0; b < 4; ++b) {
+        found[b] = passing<kRest, kNorm>(own + b * kBlockRows, side,
+                                         panel.row + b * kBlockRows, query,
+                                         least);
+      }
+    } else {
+      for (std::size_t b = 0; b < panel.blocks; ++b) {
+        found[b] = passing<kRest, kNorm>(own + b * kBlockRows, side,
+                                         panel.row + b * kBlockRows, query,
+                                         least);
+      }
+    }
+    const __mmask16 any = _kor_mask16(_kor_mask16(found[0], found[1]),
+                                      _kor_mask16(found[2], found[3]));
+    if (_kortestz_mask16_u8(any, any)) continue;
+    for (std::size_t b = 0; b < panel.blocks; ++b) {
+      const std::size_t at = b * kBlockRows;
+      passed = write_passed(found[b], own + at, side, panel.row + at, query,
+                            first + q, passed);
     }
   }
   return passed;

@@ -59,6 +59,7 @@ Passed* meet_all(const std::uint8_t* block, std::size_t groups,
                  std::size_t count, Passed* passed) {
   constexpr std::size_t most = 6, stride = kBlocks * kBlockRows;
   alignas(64) std::int32_t dots[most * stride];
+  const OctetPanel panel(side, row, kBlocks);
   for (std::size_t q = 0; q < count;) {
     const std::size_t some = count - q >= most ? most : count - q >= 2 ? 2 : 1;
     if (some == most) {
@@ -68,8 +69,8 @@ Passed* meet_all(const std::uint8_t* block, std::size_t groups,
     } else {
       octet_tile<1, kBlocks>(block, groups, queries + q, dots);
     }
-    passed = keep_octets<kRest, kNorm>(dots, stride, side, row, kBlocks,
-                                       queries, q, some, passed);
+    passed = keep_octets<kRest, kNorm>(dots, stride, panel, queries, q, some,
+                                       passed);
     q += some;
   }
   return passed;
