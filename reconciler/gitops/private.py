@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-PREFIX = "reconciler-"
+PREFIX = ".reconciler-private-"
+"""Nobody else calls a folder so: those that are left are removed."""
+
 FRESH_SECONDS = 3600.0
 """A folder that is younger may just not be locked yet."""
 
@@ -26,8 +28,9 @@ ONLY_US = 0o700
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
     """A folder that only we can read, gone afterwards."""
-    where = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
-    _sweep(where)
+    where = MEMORY if MEMORY.is_dir() else None
+    if where is not None:
+        _sweep(where)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=where) as name:
         folder = Path(name)
         with _locked(folder):
@@ -67,7 +70,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _sweep(where: Path) -> None:
-    """Remove folders of ours that nobody holds and that are not new."""
+    """Remove such folders of ours that nobody holds and that are not new."""
     for found in where.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # another process was faster
             known = found.lstat()

@@ -48,8 +48,9 @@ def test_only_we_can_read_it_and_then_it_is_gone(memory: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed(memory: Path) -> None:
     left = left_by_a_kill(memory)
-    foreign = memory / "other"
+    foreign = memory / "reconciler-state"
     foreign.mkdir()
+    os.utime(foreign, (0, 0))
     link = memory / f"{PREFIX}link"
     link.symlink_to(foreign)
     os.utime(link, (0, 0), follow_symlinks=False)
