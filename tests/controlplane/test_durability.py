@@ -46,6 +46,12 @@ class Ledger:
 
         await eventually(seen)
 
+    async def acknowledged(self, version):
+        async def done():
+            return self.highest >= version
+
+        await eventually(done)
+
     def acknowledge(self, obj):
         metadata = obj["metadata"]
         version = int(metadata["resourceVersion"])
@@ -131,7 +137,8 @@ async def test_kill_9_loses_no_acknowledged_write(server_process):
         ]
         tasks.append(asyncio.create_task(_follow(client, ledger)))
         if round_ < 3:
-            await asyncio.sleep(chance.uniform(0.3, 0.8))
+            await ledger.acknowledged(version + 12)
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
             server_process.kill()
             await asyncio.gather(*tasks)
         else:

@@ -43,6 +43,11 @@ VALID: dict[str, dict[str, Any]] = {
         "architecture": {},
         **TEMPLATE,
     },
+    "VectorIndex": {"source": {"directory": {"path": "/srv/handbook"}}},
+    "Alert": {
+        "provider": {"type": "slack", "secretRef": {"name": "chat"}},
+        "eventSources": [{"kind": "Model"}],
+    },
 }
 INVALID = [
     ("ConfigRepository", ("git", "url"), "ftp://x", "spec.git.url"),
@@ -77,6 +82,10 @@ INVALID = [
     ("ModelGeneration", ("algorithm",), "MAGIC", "spec.algorithm"),
     ("ModelGeneration", ("number",), "one", "spec.number"),
     ("ModelGeneration", ("architecture",), None, "exactly one of parentRef"),
+    ("VectorIndex", ("source",), {}, "exactly one of"),
+    ("VectorIndex", ("metric",), "far", "spec.metric"),
+    ("Alert", ("provider", "type"), "smoke", "spec.provider.type"),
+    ("Alert", ("eventSources",), [], "spec.eventSources"),
 ]
 
 
@@ -118,6 +127,10 @@ async def client(kubeconfig):
         await client.apply(render_crd(kind))
     yield client
     await client.close()
+
+
+def test_no_kind_is_left_out() -> None:
+    assert set(VALID) == {kind.definition.kind for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", VALID)
