@@ -36,6 +36,8 @@ demo-search: setup ## Index this machine's documentation and answer from it
 
 # Each file on one worker, as modules share costly fixtures; the slow ones
 # first (tests/conftest.py). More workers than cores: many tests mostly wait.
+# The idle threads of OpenBLAS do not: they took a third of numerical ones.
+test: export OPENBLAS_NUM_THREADS = 1
 test: setup ## Run all tests (PYTEST_ARGS="-m 'not slow'" for the quick ones)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		--durations 15 $(PYTEST_ARGS)

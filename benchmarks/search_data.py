@@ -31,7 +31,7 @@ def data_sets(rows: int = ROWS) -> Iterator[tuple[str, Floats, Floats]]:
     path = os.environ.get("RECONCILER_BENCH_EMBEDDINGS")
     if path:
         data = np.load(path, mmap_mode="r")
-        most = min(rows, len(data) * 9 // 10)
+        most = rows if len(data) > rows else len(data) * 9 // 10
         yield "embeddings", *_split(data[: most + QUERIES], most)
     else:
         yield "clustered", *_split(clustered(rows), rows)
