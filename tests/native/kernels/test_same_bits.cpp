@@ -67,8 +67,10 @@ std::uint64_t digest(const Kernels& level) {
     all.add(std::vector<double>{code.residual, code.low_residual,
                                 code.octet_residual});
     std::vector<float> advantages(dim), returns(dim);
-    level.gae(left.data(), right.data(), dim, 0.5f, 0.99f, 0.95f,
-              advantages.data(), returns.data());
+    const std::int64_t offsets[] = {0, static_cast<std::int64_t>(dim)};
+    const float bootstrap = 0.5f;
+    level.gae({left.data(), right.data(), &bootstrap, offsets, 1, 0.99f, 0.95f,
+               advantages.data(), returns.data()});
     all.add(advantages);
     all.add(returns);
   }
