@@ -15,7 +15,8 @@
 //         its high nibble, dimension n / 2 + j of n
 //   low   second plane, row-major: the head's bytes, then the rest's, each as
 //         in rest
-// A nibble u stands for the odd integer 2u - 15, an octet u for u - 128. Sizes are multiples of 32.
+// A nibble u stands for the odd integer 2u - 15, an octet u for u - 128. Sizes
+// are multiples of 32.
 #pragma once
 
 #include <cstddef>

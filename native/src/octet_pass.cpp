@@ -27,7 +27,9 @@ void GroupSearch::sieve_octets(std::size_t begin, std::size_t count) {
       passed_.get());
   coded_ += count * active_.size();
   keep_passed(passed_.get(), found, begin, count);
-  for (const std::size_t place : active_) make_room(lanes_[place], begin + count);
+  for (const std::size_t place : active_) {
+    make_room(lanes_[place], begin + count);
+  }
 }
 
 // Makes candidates of what passed, run by run of the same query.

@@ -107,7 +107,8 @@ inline float SegmentQuery::margin(const Side& side, std::size_t row) const {
 }
 
 // s t <a, c>; the integer is exact.
-inline float product(float scale, float step, std::int32_t dot, std::int32_t sum) {
+inline float product(float scale, float step, std::int32_t dot,
+                     std::int32_t sum) {
   return scale * (step * static_cast<float>(2 * dot - 15 * sum));
 }
 
