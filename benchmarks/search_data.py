@@ -52,7 +52,7 @@ def embeddings_file() -> dict[str, Any] | None:
 
 def _split(data: Floats, count: int) -> tuple[Floats, Floats]:
     """Rows and queries; missing queries are near to rows."""
-    rows, queries = np.ascontiguousarray(data[:count]), data[count:]
+    rows, queries = np.array(data[:count]), data[count:]
     rng = np.random.default_rng(5)
     near = rows[rng.integers(0, count, QUERIES - len(queries))]
     noise = rng.standard_normal(near.shape, np.float32) * np.float32(NEAR)
