@@ -129,8 +129,9 @@ class Calls:
         whole = np.frombuffer(raw[: len(raw) // 4 * 4], np.float32)
         flat[: len(whole)] = whole
         new = flat.reshape(count, dim)
-        start = provider.ConsumeInt(8)
-        ids = np.arange(start, start + count)
+        # Beyond int64 numpy would make floats, which an index refuses.
+        most = np.iinfo(np.int64).max - count
+        ids = np.arange(count) + min(provider.ConsumeInt(8), most)
         try:
             index.add(ids, new)
         except ValueError:
