@@ -128,6 +128,17 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
+def lasting_processes_of(root: Path, seconds: float = 30.0) -> list[str]:
+    """The same, but for those that are about to end.
+
+    A process lets go of its lock before it has given back its memory.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := processes_of(root)) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
 @contextmanager
 def operator(root: Path) -> Iterator[Up]:
     """An `up` in a directory, not yet started; it has to leave nothing."""
@@ -135,7 +146,7 @@ def operator(root: Path) -> Iterator[Up]:
     try:
         yield up
         up.stop()
-        left = processes_of(up.state.root)
+        left = lasting_processes_of(up.state.root)
         assert left == [], f"left running: {left}"
     finally:
         end_everything(up.state.root)

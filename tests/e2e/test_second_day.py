@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from kill_moments import END_SECONDS, begin, converge
-from operating import Up, end_everything
+from operating import Up
 from tiny import MODEL
 
 from reconciler.engine import conditions
@@ -57,50 +57,47 @@ def test_moving_the_state_and_healing_the_processes(
     moved = StateDirectory(tmp_path / "moved")
     up.state.root.rename(moved.root)
     up.state = moved
-    try:
-        up.start()
-        assert answer_of(up) == answer
-        desired = (moved.serving / "models" / f"{MODEL}.json").read_text()
-        assert str(moved.root) in desired
+    up.start()
+    assert answer_of(up) == answer
+    desired = (moved.serving / "models" / f"{MODEL}.json").read_text()
+    assert str(moved.root) in desired
 
-        # A serving process that hangs is replaced.
-        pid = server_pid(moved)
-        os.kill(pid, signal.SIGSTOP)
-        up.until(lambda: server_pid(moved) != pid, 120.0, "a new server")
-        assert answer_of(up) == answer
+    # A serving process that hangs is replaced.
+    pid = server_pid(moved)
+    os.kill(pid, signal.SIGSTOP)
+    up.until(lambda: server_pid(moved) != pid, 120.0, "a new server")
+    assert answer_of(up) == answer
 
-        # Deleting the model ends serving and its generations, not its data.
-        with up.session() as session:
-            session.run(
-                session.client.merge_patch(
-                    "reconciler.dev/v1alpha1",
-                    "ConfigRepository",
-                    "default",
-                    "config",
-                    {"spec": {"suspend": True}},
-                )
+    # Deleting the model ends serving and its generations, not its data.
+    with up.session() as session:
+        session.run(
+            session.client.merge_patch(
+                "reconciler.dev/v1alpha1",
+                "ConfigRepository",
+                "default",
+                "config",
+                {"spec": {"suspend": True}},
             )
-            session.run(
-                session.client.delete(
-                    "reconciler.dev/v1alpha1", "Model", "default", MODEL
-                )
+        )
+        session.run(
+            session.client.delete(
+                "reconciler.dev/v1alpha1", "Model", "default", MODEL
+            )
+        )
+
+        def gone() -> bool:
+            name = generation.metadata.name
+            return (
+                session.find(Model, "default", MODEL) is None
+                and session.find(ModelGeneration, "default", name) is None
             )
 
-            def gone() -> bool:
-                name = generation.metadata.name
-                return (
-                    session.find(Model, "default", MODEL) is None
-                    and session.find(ModelGeneration, "default", name) is None
-                )
-
-            up.until(gone, 60.0, "end of the model")
-        assert not (moved.serving / "models" / f"{MODEL}.json").exists()
-        assert not any(moved.runs.iterdir())
-        stored = moved.datasets.glob("default/models/datasets/tiny/*/tiny-1-*")
-        assert any(stored)
-        up.stop()
-    finally:
-        end_everything(moved.root)
+        up.until(gone, 60.0, "end of the model")
+    assert not (moved.serving / "models" / f"{MODEL}.json").exists()
+    assert not any(moved.runs.iterdir())
+    stored = moved.datasets.glob("default/models/datasets/tiny/*/tiny-1-*")
+    assert any(stored)
+    up.stop()
 
 
 def server_pid(state: StateDirectory) -> int:
