@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from reconciler.gitops.tree import (
 DEBOUNCE_MS = 200
 """An editor's save is several file operations; this waits for the last."""
 
+EMPTY_SECONDS = 2.0
+"""For so long an empty file may be one that is about to be written."""
+
 BOUND = 4 * 1024 * 1024 + 1
 """Bytes read of one file: one more than the build accepts."""
 
@@ -42,7 +46,9 @@ def read_directory(
         ignored: which paths below `root` are not read; None reads all.
 
     Raises:
-        SourceError: it is not there, not readable or too large.
+        SourceError: it is not there, not readable or too large, or a file
+            was emptied a moment ago: what it held must not be pruned because
+            a pass fell between an editor's truncation and its write.
         UnsafePathError: a link or a path leads out of it.
     """
     base = Path(root)
@@ -116,8 +122,19 @@ def _read(full: Path, path: str, limits: Limits) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             msg = f"{path}:1: is not a regular file"
             raise SourceError(msg)
+        if found.st_size == 0 and is_configuration(path):
+            _refuse_fresh(path, found.st_mtime)
         limits.add(path, min(found.st_size, BOUND))
         return file.read(BOUND)
+
+
+def _refuse_fresh(path: str, changed: float) -> None:
+    """An empty file is taken for what it is once it has stayed so."""
+    if abs(time.time() - changed) < EMPTY_SECONDS:
+        msg = (
+            f"{path}:1: was emptied a moment ago: read again when it is whole"
+        )
+        raise SourceError(msg)
 
 
 @dataclass

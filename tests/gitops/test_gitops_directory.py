@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,21 @@ def test_revision_depends_on_content_only(tmp_path: Path) -> None:
     assert read_directory(str(tmp_path), ".").revision == first
     (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
     assert read_directory(str(tmp_path), ".").revision != first
+
+
+def test_a_file_that_was_just_emptied_is_not_taken_for_empty(
+    tmp_path: Path,
+) -> None:
+    """An editor truncates and then writes: in between nothing is pruned."""
+    file = tmp_path / "a.yaml"
+    file.write_text("")
+    with pytest.raises(SourceError, match=r"^a\.yaml:1: was emptied"):
+        read_directory(str(tmp_path), ".")
+    long_ago = time.time() - 60
+    os.utime(file, (long_ago, long_ago))
+    assert read_directory(str(tmp_path), ".").files == {"a.yaml": b""}
+    (tmp_path / "notes.txt").write_text("")  # nobody reads this one
+    assert read_directory(str(tmp_path), ".").files == {"a.yaml": b""}
 
 
 @pytest.mark.parametrize("name", ["x.yaml", "folder"])
