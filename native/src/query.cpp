@@ -95,7 +95,8 @@ SegmentQuery::SegmentQuery(const Query& query, const QueryCode& code,
                            const Codes& codes)
     : usable(codes.head != nullptr && !code.code.empty()),
       unit(1.0),
-      one_norm(codes.side.norm == nullptr) {
+      one_norm(codes.side.norm == nullptr),
+      squared(query.metric == Metric::l2) {
   if (!usable) return;
   double weight = 1.0;
   double square = 0.0;

@@ -80,13 +80,14 @@ struct SegmentQuery {
   // What <p, y> is at least for a row of this estimate and bound, less what
   // rounding may have added; minus infinity where that is not known (l2).
   float lower_bound(float estimate, float upper) const {
-    if (half_weight != 0.0f) return -std::numeric_limits<float>::infinity();
+    if (squared) return -std::numeric_limits<float>::infinity();
     return 2.0f * estimate - upper - 0x1p-20f;
   }
 
   bool usable;    // the bounds hold; otherwise score every row
   double unit;    // what a bound of 1 stands for
   bool one_norm;  // all rows have the norm 1
+  bool squared;   // bounds have a term of |y|^2 (l2)
   float twice_step = 0.0f;  // 2t of the head
   float rest_step = 0.0f;   // t of the rest
   float head_norm = 0.0f, rest_norm = 0.0f, code_norm = 0.0f;  // N of each

@@ -6,6 +6,10 @@
 // promising exactly to raise the floor. Where the bounds do not thin out the
 // rows, a query scores the rest of the segment exactly: never less work is
 // done than the bounds justify, and little more than a plain scan would do.
+//
+// Many queries bound the heads by their octets instead, together, and raise
+// the floor by lower bounds, too (octet_pass.cpp). Rows that are like a query
+// are scored before all others (seeds.cpp).
 #pragma once
 
 #include <algorithm>

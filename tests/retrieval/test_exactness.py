@@ -204,3 +204,16 @@ def test_range_search_is_brute_force(metric) -> None:
             np.testing.assert_array_equal(
                 scores, reference.to_scores(expected, kind)
             )
+
+
+@pytest.mark.usefixtures("isa")
+def test_ties_of_far_queries_go_to_the_lower_ids() -> None:
+    """All distances are the same in double; the products are not."""
+    rng = np.random.default_rng(0)
+    rows = (rng.standard_normal((9000, 64)) * 1e-9).astype(np.float32)
+    far = np.sign(rng.standard_normal((8, 64))) * 1e37
+    ids = np.arange(9000)[::-1]
+    with ExactIndex(64, "l2", threads=1) as index:
+        index.add(ids, rows)
+        found, _ = index.search(far.astype(np.float32), 10)
+    np.testing.assert_array_equal(found, np.tile(np.arange(10), (8, 1)))
